@@ -1,0 +1,1 @@
+"""The artificial side of the comparison: reconstruction, transfer and conversion to spikes."""

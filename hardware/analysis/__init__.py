@@ -1,0 +1,1 @@
+"""What a run means: parity, spikes and synaptic operations, energy."""

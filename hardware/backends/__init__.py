@@ -1,0 +1,1 @@
+"""Where a ChipNetwork runs: the integer simulator, Lava on the CPU, Loihi when reachable."""

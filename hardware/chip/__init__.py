@@ -1,0 +1,1 @@
+"""What a Loihi-class chip is, in integers: limits, neuron recursions, the network format."""

@@ -1,0 +1,1 @@
+"""How networks come in: NIR to float description, float to integers."""

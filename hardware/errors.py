@@ -1,0 +1,25 @@
+"""What can go wrong between a trained network and a chip, as errors a user can act on.
+
+Every message says what was found, what is allowed and what to do; all problems of a network are
+reported in one error, by layer name.
+"""
+
+
+class HardwareError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class NetworkFormatError(HardwareError):
+    """A file or description does not hold a valid network."""
+
+
+class UnsupportedNetworkError(HardwareError):
+    """A valid network that this compiler or backend cannot express."""
+
+
+class BackendUnavailableError(HardwareError):
+    """The backend is not installed or not reachable here."""
+
+
+class BackendRunError(HardwareError):
+    """The backend started and failed, crashed, or ran out of time."""
