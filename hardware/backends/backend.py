@@ -148,16 +148,10 @@ def count_operations(
     -------
     spike_counts, synops : dict of str to ndarray of int64, shape (N,)
     """
-    per_neuron = {name: s.sum(axis=1, dtype=np.int64) for name, s in spikes.items()}
-    totals = {name: s.reshape(len(s), -1).sum(axis=1) for name, s in per_neuron.items()}
-    synops = {}
-    for population in network.populations:
-        synops[population.name] = sum(
-            np.tensordot(
-                per_neuron[synapse.source].reshape(len(spikes[INPUT]), -1),
-                synapse.fan_out(network.shape_of(synapse.source)).ravel(),
-                axes=1,
-            )
-            for synapse in network.incoming(population.name)
-        )
-    return totals, synops
+    per_neuron = {
+        name: s.sum(axis=1, dtype=np.int64).reshape(len(s), -1) for name, s in spikes.items()
+    }
+    synops = {p.name: np.zeros(len(spikes[INPUT]), np.int64) for p in network.populations}
+    for synapse, fan_out in zip(network.synapses, network.fan_out, strict=True):
+        synops[synapse.target] += per_neuron[synapse.source] @ fan_out
+    return {name: s.sum(axis=1) for name, s in per_neuron.items()}, synops

@@ -275,6 +275,11 @@ class ChipNetwork:
             )
         return depth
 
+    @cached_property
+    def fan_out(self) -> tuple[np.ndarray, ...]:
+        """For each synapse, how many nonzero weights each source neuron drives: int64, flat."""
+        return tuple(s.fan_out(self.shape_of(s.source)).ravel() for s in self.synapses)
+
 
 def _synapse_problems(
     synapse: Synapse, shapes: dict[str, tuple[int, ...]], target: Population
