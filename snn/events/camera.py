@@ -112,8 +112,7 @@ def events_from_frames(
     Returns
     -------
     Recording
-        Events sorted by time and, within one timestamp, ON before OFF in reading order, with the
-        noise events last.
+        Events sorted by time and, within one timestamp, in reading order with noise events last.
 
     Raises
     ------
@@ -166,7 +165,7 @@ def lin_log_table() -> np.ndarray:
 
 
 class _Pixels:
-    """The pixel array between two frames: its memory, filter states, thresholds and random source."""
+    """The pixel array between two frames: memory, filter state, thresholds, random source."""
 
     def __init__(
         self,
@@ -189,7 +188,7 @@ class _Pixels:
 
     def _thresholds(self, nominal: float, shape: tuple[int, ...]) -> np.ndarray:
         if self.parameters.sigma_thres == 0:
-            return np.full(shape, nominal, np.float32)
+            return np.full(shape, nominal, self.filtered.dtype)
         drawn = self.rng.normal(nominal, self.parameters.sigma_thres, shape)
         return np.maximum(drawn, SMALLEST_THRESHOLD).astype(np.float32)
 
@@ -204,7 +203,9 @@ class _Pixels:
         dt_s = time_s - self.time_s
         self._filter(frame, dt_s)
         if self.leak is not None:
-            jitter = 1 - self.parameters.leak_jitter_fraction * self.rng.standard_normal(frame.shape)
+            jitter = 1 - self.parameters.leak_jitter_fraction * self.rng.standard_normal(
+                frame.shape
+            )
             self.base -= (dt_s * self.leak * jitter).astype(self.base.dtype)
         counts = np.empty(frame.shape, np.int32)
         most, total = _count_events(self.filtered, self.base, self.theta_on, self.theta_off, counts)
@@ -242,7 +243,7 @@ class _Pixels:
         return make_events(*columns[:, :n])
 
     def _shot_noise(self, frame: np.ndarray, time_s: float, dt_s: float) -> np.ndarray:
-        """Noise events of one interval, all at its end; their pixels forget what they remembered."""
+        """Noise events of one interval, all at its end; they reset their pixels' memory."""
         brightness = (frame + 20.0) / 275.0
         factor = (SHOT_NOISE_BRIGHT - 1) * brightness + 1
         chance = self.parameters.shot_noise_rate_hz / 2 * dt_s * factor
@@ -256,7 +257,7 @@ class _Pixels:
 
 
 @njit(cache=True, error_model="numpy")
-def _low_pass(frame, table, rate, filtered):
+def _low_pass(frame: np.ndarray, table: np.ndarray, rate: float, filtered: np.ndarray) -> None:
     """One Euler step of the intensity-dependent low-pass, in place."""
     for y in range(frame.shape[0]):
         for x in range(frame.shape[1]):
@@ -266,46 +267,69 @@ def _low_pass(frame, table, rate, filtered):
 
 
 @njit(cache=True, error_model="numpy")
-def _count_events(filtered, base, theta_on, theta_off, counts):
+def _count_events(
+    filtered: np.ndarray,
+    base: np.ndarray,
+    theta_on: np.ndarray,
+    theta_off: np.ndarray,
+    counts: np.ndarray,
+) -> tuple[int, int]:
     """Signed event count per pixel; returns the largest magnitude and the sum of magnitudes."""
     most, total = 0, 0
     for y in range(counts.shape[0]):
         for x in range(counts.shape[1]):
             difference = filtered[y, x] - base[y, x]
-            if difference >= 0:
-                n = int(np.floor(difference / theta_on[y, x]))
-                counts[y, x] = n
-            else:
-                n = int(np.floor(-difference / theta_off[y, x]))
-                counts[y, x] = -n
-            most = max(most, n)
-            total += n
+            count = 0
+            if difference >= theta_on[y, x]:
+                count = int(difference // theta_on[y, x])
+            elif -difference >= theta_off[y, x]:
+                count = -int(-difference // theta_off[y, x])
+            counts[y, x] = count
+            most = max(most, abs(count))
+            total += abs(count)
     return most, total
 
 
 @njit(cache=True, error_model="numpy")
-def _to_us(time_s):
-    """Seconds to whole microseconds."""
-    return int(np.floor(time_s * 1e6 + 0.5))
+def _to_us(time_s: float) -> int:
+    """Seconds to microseconds, rounded down as v2e does but safe against 0.2 s = 199999.99 µs."""
+    return int(np.floor(time_s * 1e6 + 1e-3))
 
 
 @njit(cache=True, error_model="numpy")
-def _emit_events(counts, slot_s, dead_s, theta_on, theta_off, base, last_event_s, columns):
+def _emit_events(
+    counts: np.ndarray,
+    slot_s: np.ndarray,
+    dead_s: float,
+    theta_on: np.ndarray,
+    theta_off: np.ndarray,
+    base: np.ndarray,
+    last_event_s: np.ndarray,
+    columns: np.ndarray,
+) -> int:
     """Write the events slot by slot into ``columns`` (x, y, t, p) and move the pixels' memory.
 
     Only events that survive the refractory period move the memory. Returns the number written.
     """
+    active_y, active_x = np.nonzero(counts)
+    emitted = np.zeros(len(active_y), np.float32)
     n = 0
     for i in range(len(slot_s)):
         time_us = _to_us(slot_s[i])
-        for y in range(counts.shape[0]):
-            for x in range(counts.shape[1]):
-                count = counts[y, x]
-                if abs(count) <= i or slot_s[i] - last_event_s[y, x] <= dead_s:
-                    continue
-                last_event_s[y, x] = slot_s[i]
-                base[y, x] += theta_on[y, x] if count > 0 else -theta_off[y, x]
-                columns[0, n], columns[1, n] = x, y
-                columns[2, n], columns[3, n] = time_us, 1 if count > 0 else 0
-                n += 1
+        for k in range(len(active_y)):
+            y, x = active_y[k], active_x[k]
+            if abs(counts[y, x]) <= i or slot_s[i] - last_event_s[y, x] <= dead_s:
+                continue
+            last_event_s[y, x] = slot_s[i]
+            emitted[k] += 1
+            columns[0, n], columns[1, n] = x, y
+            columns[2, n], columns[3, n] = time_us, 1 if counts[y, x] > 0 else 0
+            n += 1
+    for k in range(len(active_y)):
+        y, x = active_y[k], active_x[k]
+        # One addition of a float32 product, as in v2e: returning signals hit thresholds exactly.
+        if counts[y, x] > 0:
+            base[y, x] += emitted[k] * np.float32(theta_on[y, x])
+        else:
+            base[y, x] -= emitted[k] * np.float32(theta_off[y, x])
     return n

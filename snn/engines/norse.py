@@ -1,0 +1,100 @@
+"""Networks of norse neurons: convolution, batch normalisation, ``LIFBoxCell``.
+
+norse's ``LIFBoxCell`` integrates ``v' = v + dt/tau (x - v)`` and fires at ``v > v_th`` with a
+reset to zero, in the step of its input. The synapses of a layer run over all steps at once; batch
+normalisation uses the statistics of batch and time together and is folded away on export, so the
+chip never sees it. Source: ``norse/torch/functional/lif_box.py``, norse 1.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from norse.torch import LIFBoxCell, LIFBoxParameters
+from torch import nn
+
+from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
+
+
+class NorseNetwork(SpikingNetwork):
+    """A stack of ``NorseLayer``."""
+
+    def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
+        super().__init__()
+        self.layer_shapes = layer_shapes
+        self.layers = nn.ModuleList(NorseLayer(config, shape) for shape in layer_shapes)
+
+    def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        """See ``SpikingNetwork.forward``."""
+        spikes = frames.transpose(0, 1)  # steps first, so that each step is contiguous
+        trains = []
+        for layer in self.layers:
+            spikes = layer(spikes)
+            trains.append(spikes.transpose(0, 1))
+        return trains
+
+    def trained_layers(self) -> list[TrainedLayer]:
+        """See ``SpikingNetwork.trained_layers``."""
+        return [layer.trained() for layer in self.layers]
+
+
+class NorseLayer(nn.Module):
+    """Synapses, batch normalisation and neurons of one layer, steps first."""
+
+    def __init__(self, config: ModelConfig, shape: LayerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        if shape.is_conv:
+            self.synapse: nn.Module = nn.Conv2d(
+                shape.inputs,
+                shape.outputs,
+                shape.kernel,
+                stride=shape.stride,
+                padding=shape.padding,
+                bias=False,
+            ).to(memory_format=torch.channels_last)
+            self.norm: nn.Module = nn.BatchNorm2d(shape.outputs)
+        else:
+            self.synapse = nn.Linear(shape.inputs, shape.outputs, bias=False)
+            self.norm = nn.BatchNorm1d(shape.outputs)
+        self.gain = 1.0 / config.tau_steps
+        self.threshold = config.threshold
+        # norse's SuperSpike derivative is 1 / (1 + alpha |v - v_th|)^2: its width is 1 / alpha.
+        parameters = LIFBoxParameters(
+            tau_mem_inv=torch.tensor(self.gain),
+            v_th=torch.tensor(config.threshold),
+            method="super",
+            alpha=torch.tensor(1.0 / (config.surrogate_width * config.threshold)),
+        )
+        self.neuron = LIFBoxCell(parameters, dt=1.0)
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Spikes ``[T, N, ...]`` in, spikes ``[T, N, ...]`` out."""
+        steps, batch = spikes.shape[:2]
+        flat = spikes.flatten(0, 1)
+        flat = (
+            flat.contiguous(memory_format=torch.channels_last)
+            if self.shape.is_conv
+            else flat.flatten(1)
+        )
+        current = self.norm(self.synapse(flat)).unflatten(0, (steps, batch))
+        state, out = None, []
+        for step in current:
+            z, state = self.neuron(step, state)
+            out.append(z)
+        return torch.stack(out)
+
+    def trained(self) -> TrainedLayer:
+        """The layer with its batch normalisation folded into weight and bias."""
+        norm = self.norm
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
+        weight = self.synapse.weight.detach()
+        folded = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+        bias = norm.bias.detach() - norm.running_mean * scale
+        return TrainedLayer(
+            shape=self.shape,
+            weight=folded.contiguous().numpy(),
+            bias=bias.numpy(),
+            decay=self.gain,
+            gain=self.gain,
+            threshold=self.threshold,
+        )

@@ -1,0 +1,364 @@
+"""The training loop: surrogate gradients, selection on validation, resume, a dead-network check.
+
+The loss is the cross-entropy of the output neurons' spike counts. Everything random in an epoch
+is drawn from generators seeded by (seed, epoch), so a run that was killed and resumed ends with
+the same weights as one that was not.
+
+>>> result = train(network, data, TrainingConfig(epochs=3), checkpoint=Path("checkpoint.pt"))
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snn.errors import TrainingError
+from snn.events.augment import AugmentConfig, augment
+from snn.models import SpikingNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        Peak of a schedule that warms up over the first tenth and falls as a cosine to zero.
+    weight_decay, label_smoothing : float
+    logit_scale : float
+        Logits are spike counts per step times this.
+    init_rate : float
+        Firing rate that weights are scaled to before the first step; 0 leaves them as drawn.
+    seed : int
+    augment : AugmentConfig
+    """
+
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.1
+    logit_scale: float = 8.0
+    init_rate: float = 0.0
+    seed: int = 0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0:
+            raise TrainingError(
+                "[training] epochs must be at least 1, batch_size at least 2 and learning_rate "
+                f"above 0, got {self.epochs}, {self.batch_size}, {self.learning_rate}"
+            )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clips of one split: binary frames uint8 ``[N, T, C, H, W]`` and labels int64 ``[N]``."""
+
+    frames: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One row of ``metrics.csv``; rates are spikes per neuron and step, accuracies in [0, 1]."""
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    mean_rate: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions of a network: spike counts ``[N, classes]``, rates per layer, accuracy."""
+
+    counts: torch.Tensor
+    rates: dict[str, float]
+    accuracy: float
+
+    @property
+    def predictions(self) -> torch.Tensor:
+        """Index of the output neuron with most spikes (the first of equals), ``[N]``."""
+        return first_argmax(self.counts)
+
+
+def first_argmax(counts: torch.Tensor) -> torch.Tensor:
+    """Index of the first largest value in each row; torch's argmax does not promise which."""
+    largest = counts.amax(dim=1, keepdim=True)
+    return (counts == largest).to(torch.uint8).argmax(dim=1)
+
+
+@torch.no_grad()
+def evaluate(network: SpikingNetwork, split: Split, *, batch_size: int = 64) -> Evaluation:
+    """Run a split in evaluation mode."""
+    network.eval()
+    counts, active = [], torch.zeros(len(network.layer_shapes), dtype=torch.float64)
+    for frames in split.frames.split(batch_size):
+        trains = network(frames.float())
+        counts.append(trains[-1].sum(dim=1).long())
+        active += torch.tensor([len(frames) * t.mean(dtype=torch.float64) for t in trains])
+    joined = torch.cat(counts)
+    rates = (active / len(split.frames)).tolist()
+    return Evaluation(
+        counts=joined,
+        rates=dict(zip((s.name for s in network.layer_shapes), rates, strict=True)),
+        accuracy=float((first_argmax(joined) == split.labels).double().mean()),
+    )
+
+
+def train(
+    network: SpikingNetwork,
+    training: Split,
+    validation: Split,
+    config: TrainingConfig,
+    *,
+    checkpoint: Path,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[EpochMetrics]:
+    """Train, and leave the network with the weights of its best validation epoch.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+    training, validation : Split
+    config : TrainingConfig
+    checkpoint : Path
+        Written after each epoch; when it exists, training goes on from it.
+    on_epoch, on_batch : callable, optional
+        Called with the metrics of each epoch (also of resumed ones), and the clips of each batch.
+
+    Returns
+    -------
+    list of EpochMetrics
+
+    Raises
+    ------
+    TrainingError
+        For a dead network, a loss that is not finite, or a checkpoint of another run.
+    """
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    state = _resume(network, optimiser, config, checkpoint)
+    if state is None:
+        state = {"history": [], "best": None, "best_accuracy": -1.0}
+        prepare(network, training, config)
+    history = [EpochMetrics(**row) for row in state["history"]]
+    for metrics in history:
+        if on_epoch:
+            on_epoch(metrics)
+    for epoch in range(len(history), config.epochs):
+        metrics = _run_epoch(network, optimiser, training, validation, config, epoch, on_batch)
+        history.append(metrics)
+        if metrics.validation_accuracy > state["best_accuracy"]:
+            state["best_accuracy"] = metrics.validation_accuracy
+            state["best"] = {k: v.clone() for k, v in network.state_dict().items()}
+        state["history"] = [asdict(row) for row in history]
+        _save(network, optimiser, config, state, checkpoint)
+        if on_epoch:
+            on_epoch(metrics)
+    network.load_state_dict(state["best"])
+    return history
+
+
+def prepare(network: SpikingNetwork, training: Split, config: TrainingConfig) -> dict[str, float]:
+    """Scale fresh weights to ``init_rate`` where asked, and refuse a network that is dead.
+
+    Returns
+    -------
+    dict of str to float
+        Firing rate per layer on the first clips, in spikes per neuron and step.
+    """
+    frames = training.frames[: 2 * config.batch_size].float()
+    if config.init_rate > 0:
+        scale_to_rate(network, frames, config.init_rate)
+    rates = firing_rates(network, frames)
+    check_alive(rates)
+    return rates
+
+
+@torch.no_grad()
+def firing_rates(network: SpikingNetwork, frames: torch.Tensor) -> dict[str, float]:
+    """Spikes per neuron and step of each layer in training mode; statistics stay untouched."""
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    network.train()
+    rates = [float(train.mean()) for train in network(frames)]
+    network.load_state_dict(kept)
+    return dict(zip((s.name for s in network.layer_shapes), rates, strict=True))
+
+
+def check_alive(rates: dict[str, float], *, lowest: float = 1e-3, highest: float = 0.9) -> None:
+    """Fail loudly on a network that cannot learn because its neurons never, or always, fire.
+
+    Raises
+    ------
+    TrainingError
+        Naming the layers and what to change.
+    """
+    dead = {name: rate for name, rate in rates.items() if not lowest <= rate <= highest}
+    if dead:
+        found = ", ".join(
+            f"{name} fires in {100 * r:.3g} % of all steps" for name, r in dead.items()
+        )
+        raise TrainingError(
+            f"the network cannot learn: {found}; allowed are {100 * lowest:g} % to "
+            f"{100 * highest:g} %. Set training.init_rate (0.1 is usual), or lower model.threshold"
+        )
+
+
+@torch.no_grad()
+def scale_to_rate(network: SpikingNetwork, frames: torch.Tensor, rate: float) -> None:
+    """Scale the weights of each layer in turn until it fires at `rate`.
+
+    A data-driven initialisation after the idea of LSUV (Mishkin and Matas, ICLR 2016), with the
+    firing rate in place of the variance. The rate grows with the scale, so bisection on its
+    logarithm finds it.
+    """
+    synapses = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Conv3d | nn.Linear)]
+    for index, synapse in enumerate(synapses):
+        drawn = synapse.weight.clone()
+        low, high = math.log(1e-2), math.log(1e3)
+        for _ in range(16):
+            middle = (low + high) / 2
+            synapse.weight.copy_(drawn * math.exp(middle))
+            if float(network(frames)[index].mean()) < rate:
+                low = middle
+            else:
+                high = middle
+
+
+def _run_epoch(
+    network: SpikingNetwork,
+    optimiser: torch.optim.Optimizer,
+    training: Split,
+    validation: Split,
+    config: TrainingConfig,
+    epoch: int,
+    on_batch: Callable[[int], None] | None,
+) -> EpochMetrics:
+    started = time.perf_counter()
+    rng = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    torch.manual_seed(config.seed * 1_000_003 + epoch)  # dropout inside a network draws from here
+    network.train()
+    batches = torch.randperm(len(training.frames), generator=rng).split(config.batch_size)
+    batches = [batch for batch in batches if len(batch) > 1]  # batch statistics need two clips
+    loss_sum = correct = rate_sum = 0.0
+    for number, batch in enumerate(batches):
+        lr = _learning_rate(config, (epoch + number / len(batches)) / config.epochs)
+        optimiser.param_groups[0]["lr"] = lr
+        frames = augment(training.frames[batch].float(), config.augment, rng)
+        labels = training.labels[batch]
+        trains = network(frames)
+        counts = trains[-1].sum(dim=1)
+        loss = nn.functional.cross_entropy(
+            config.logit_scale * counts / frames.shape[1],
+            labels,
+            label_smoothing=config.label_smoothing,
+        )
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {float(loss)} in epoch {epoch}; lower training.learning_rate"
+            )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss_sum += float(loss.detach()) * len(batch)
+        correct += int((first_argmax(counts.detach()) == labels).sum())
+        rate_sum += len(batch) * sum(float(t.detach().mean()) for t in trains) / len(trains)
+        if on_batch:
+            on_batch(len(batch))
+    seen = sum(len(batch) for batch in batches)
+    return EpochMetrics(
+        epoch=epoch,
+        loss=loss_sum / seen,
+        train_accuracy=correct / seen,
+        validation_accuracy=evaluate(network, validation).accuracy,
+        mean_rate=rate_sum / seen,
+        learning_rate=lr,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _learning_rate(config: TrainingConfig, progress: float, warm_up: float = 0.1) -> float:
+    if progress < warm_up:
+        return config.learning_rate * max(progress / warm_up, 0.05)
+    return (
+        config.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+    )
+
+
+def _save(
+    network: SpikingNetwork,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    state: dict[str, Any],
+    path: Path,
+) -> None:
+    """Write a checkpoint that appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(
+        {
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "config": asdict(config),
+            **state,
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def _resume(
+    network: SpikingNetwork,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    path: Path,
+) -> dict[str, Any] | None:
+    saved = read_checkpoint(path) if path.exists() else None
+    if saved is None:
+        return None
+    if saved["config"] != asdict(config):
+        changed = [k for k, v in asdict(config).items() if saved["config"].get(k) != v]
+        raise TrainingError(
+            f"{path}: belongs to a run with another configuration ({', '.join(changed)} differ); "
+            "use another folder"
+        )
+    try:
+        network.load_state_dict(saved["network"])
+    except RuntimeError as error:
+        raise TrainingError(f"{path}: belongs to another network ({error})") from error
+    optimiser.load_state_dict(saved["optimiser"])
+    return {key: saved[key] for key in ("history", "best", "best_accuracy")}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint as data only; nothing in it is executed.
+
+    Raises
+    ------
+    TrainingError
+        For a missing, truncated or foreign file.
+    """
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        missing = {"network", "config", "history", "best"} - set(saved)
+    except Exception as error:  # torch raises many kinds for files that are not its own
+        raise TrainingError(f"{path}: not a readable checkpoint ({error})") from error
+    if missing:
+        raise TrainingError(f"{path}: not a checkpoint of this tool, it lacks {sorted(missing)}")
+    return saved

@@ -1,0 +1,128 @@
+"""Random networks, and the specification run on them one step at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hardware.chip.network import INPUT, ChipNetwork, Conv, Dense, Population
+from hardware.chip.neurons import CubaState, conv_input, cuba_step, dense_input
+
+
+@pytest.fixture(scope="session")
+def random_network():
+    """Factory ``(seed, input_shape=..., layers=...) -> ChipNetwork`` of a chain of layers.
+
+    A layer is the size of a dense one or a dict with ``channels`` and ``kernel`` and, if wanted,
+    ``stride``, ``padding``, ``dilation`` and ``groups``. Decays are drawn per channel and include
+    0 and 4096; biases have both signs; thresholds are such that a few neurons in ten spike.
+    """
+    return _random_network
+
+
+@pytest.fixture(scope="session")
+def reference_run():
+    """``(network, spikes) -> {(population, variable): array of shape (N, T, ...)}``.
+
+    Runs the functions of `hardware.chip.neurons`, layer after layer within a step; the voltage is
+    the one after the reset.
+    """
+    return _reference_run
+
+
+@pytest.fixture(scope="session")
+def random_spikes():
+    """``(seed, shape, rate=0.3) -> uint8`` zeros and ones."""
+    return lambda seed, shape, rate=0.3: (np.random.default_rng(seed).random(shape) < rate).astype(
+        np.uint8
+    )
+
+
+def _random_network(seed, *, input_shape=(2, 7, 6), layers=({"channels": 4, "kernel": (3, 2)}, 5)):
+    rng = np.random.default_rng(seed)
+    source, shape = INPUT, tuple(input_shape)
+    populations, synapses = [], []
+    for index, layer in enumerate(layers):
+        name = f"layer-{index}"
+        synapse = _random_synapse(rng, layer, shape, source=source, target=name)
+        shape = synapse.target_shape(shape)
+        fan_in = synapse.weight[0].size
+        populations.append(_random_population(rng, name, shape, fan_in))
+        synapses.append(synapse)
+        source = name
+    return ChipNetwork(
+        input_shape=tuple(input_shape), populations=tuple(populations), synapses=tuple(synapses)
+    )
+
+
+def _random_synapse(rng, layer, shape, **ends):
+    if isinstance(layer, int):
+        return Dense(weight=_random_weight(rng, (layer, int(np.prod(shape)))), **ends)
+    geometry = {k: v for k, v in layer.items() if k not in ("channels", "kernel")}
+    per_group = shape[0] // layer.get("groups", 1)
+    weight = _random_weight(rng, (layer["channels"], per_group, *layer["kernel"]))
+    return Conv(weight=weight, **geometry, **ends)
+
+
+def _random_weight(rng, shape):
+    return (2 * rng.integers(-128, 128, shape)).astype(np.int32)
+
+
+def _random_population(rng, name, shape, fan_in):
+    channels = shape[0]
+    typical_input = 80 * np.sqrt(fan_in)
+
+    def draw(low, high, *special):
+        values = rng.integers(low, high, channels)
+        values[: len(special)] = special[:channels]
+        return rng.permutation(values).astype(np.int32)
+
+    return Population(
+        name=name,
+        shape=shape,
+        du=draw(0, 4097, 4096, 0, 40),
+        dv=draw(0, 4097, 130, 4096),
+        vth=draw(int(0.2 * typical_input), int(1.5 * typical_input)),
+        bias_mant=draw(-20, 30, -15, 20),
+        bias_exp=int(rng.integers(3, 7)),
+    )
+
+
+def _reference_run(network, spikes):
+    names = [population.name for population in network.populations]
+    traces = {(name, variable): [] for name in names for variable in ("spikes", "u", "v")}
+    for sample in spikes:
+        states = {
+            p.name: CubaState(np.zeros(p.shape, np.int64), np.zeros(p.shape, np.int64))
+            for p in network.populations
+        }
+        for frame in sample:
+            emitted = {INPUT: frame}
+            for p in network.populations:
+                a = sum(_synaptic_input(s, emitted[s.source]) for s in network.incoming(p.name))
+                constants = {
+                    key: getattr(p, key).reshape(-1, *(1,) * (len(p.shape) - 1))
+                    for key in ("du", "dv", "vth", "bias")
+                }
+                emitted[p.name], states[p.name] = cuba_step(states[p.name], a, **constants)
+                for variable, value in zip(
+                    ("spikes", "u", "v"), (emitted[p.name], *states[p.name]), strict=True
+                ):
+                    traces[p.name, variable].append(value)
+    return {
+        key: np.stack(values).reshape(*spikes.shape[:2], *values[0].shape)
+        for key, values in traces.items()
+    }
+
+
+def _synaptic_input(synapse, spikes):
+    if isinstance(synapse, Dense):
+        return dense_input(synapse.weight, spikes.ravel())
+    return conv_input(
+        synapse.weight,
+        spikes,
+        stride=synapse.stride,
+        padding=synapse.padding,
+        dilation=synapse.dilation,
+        groups=synapse.groups,
+    )

@@ -1,0 +1,145 @@
+"""The camera against events that v2e itself made, and against numbers worked out by hand."""
+
+from pathlib import Path
+
+import h5py
+import matplotlib.image
+import numpy as np
+import pytest
+
+from snn.errors import EventFormatError
+from snn.events.camera import CameraParameters, events_from_frames, lin_log_table
+
+V2E_DATA = Path(__file__).parents[3] / "shared" / "data" / "v2e"
+NOISELESS = CameraParameters(sigma_thres=0.0)
+
+
+@pytest.fixture(scope="module")
+def v2e_frames():
+    files = sorted((V2E_DATA / "frames").glob("*.png"))
+    if not files:
+        pytest.skip("the reference frames and events made by v2e are not at hand")
+    return np.stack([(matplotlib.image.imread(file) * 255).round() for file in files]).astype("u1")
+
+
+@pytest.mark.parametrize(("name", "cutoff_hz"), [("clean.h5", 0.0), ("lowpass_30hz.h5", 30.0)])
+def test_events_equal_those_of_v2e(v2e_frames, name, cutoff_hz):
+    with h5py.File(V2E_DATA / name) as file:
+        theirs = file["events"][:].astype(np.int64)
+    parameters = CameraParameters(sigma_thres=0.0, cutoff_hz=cutoff_hz, refractory_period=0.0005)
+    events = events_from_frames(v2e_frames, frame_rate_hz=30.0, parameters=parameters).events
+    ours = np.stack([events["t"], events["x"], events["y"], events["p"]], axis=1).astype(np.int64)
+    # v2e shuffles the events of one timestamp.
+    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+
+
+def one_pixel(*grey):
+    return np.array(grey, np.uint8).reshape(-1, 1, 1)
+
+
+def test_single_pixel_ramp():
+    # 50 to 100: ln 2 = 0.693 is three ON events on three slots, the memory rises by 0.6.
+    # 80: ln(80/50) - 0.6 = -0.13 is none. 55: ln(55/50) - 0.6 = -0.505 is two OFF events.
+    recording = events_from_frames(
+        one_pixel(50, 100, 80, 55), timestamps_us=[0, 300, 600, 900], parameters=NOISELESS
+    )
+    assert recording.events["t"].tolist() == [100, 200, 300, 750, 900]
+    assert recording.events["p"].tolist() == [1, 1, 1, 0, 0]
+
+
+def test_slots_are_shared_by_all_pixels():
+    # The left pixel has three events, the right one (ln(65/50) = 0.26) only the first slot.
+    frames = np.array([[[50, 50]], [[100, 65]]], np.uint8)
+    events = events_from_frames(frames, timestamps_us=[0, 300], parameters=NOISELESS).events
+    assert events[["x", "t"]].tolist() == [(0, 100), (1, 100), (0, 200), (0, 300)]
+
+
+def test_lin_log_meets_itself_at_its_corner():
+    table = lin_log_table()
+    assert table[0] == 0
+    assert table[10] == pytest.approx(np.log(20) / 2)
+    assert table[20] == pytest.approx(np.log(20))
+    assert table[255] == pytest.approx(np.log(255))
+
+
+def test_low_pass_moves_by_its_share():
+    # ε = 2π·fc·dt·(255+20)/275 = 0.5, so half of ln(255/50) = 1.629 arrives: four events.
+    parameters = CameraParameters(sigma_thres=0.0, cutoff_hz=0.5 / (2 * np.pi * 0.001))
+    recording = events_from_frames(
+        one_pixel(50, 255), timestamps_us=[0, 1000], parameters=parameters
+    )
+    assert len(recording) == 4
+
+
+def test_refractory_period_drops_events_and_keeps_their_signal():
+    # Slots every 100 µs and a dead time of 150 µs: the second of three events is dropped, the
+    # remainder 0.693 - 0.4 is one event of the next interval.
+    parameters = CameraParameters(sigma_thres=0.0, refractory_period=150e-6)
+    events = events_from_frames(
+        one_pixel(50, 100, 100), timestamps_us=[0, 300, 600], parameters=parameters
+    ).events
+    assert events["t"].tolist() == [100, 300, 600]
+
+
+def test_leak_rate():
+    parameters = CameraParameters(sigma_thres=0.0, leak_rate_hz=5.0)
+    frames = np.full((201, 20, 20), 128, np.uint8)
+    events = events_from_frames(frames, frame_rate_hz=100.0, parameters=parameters).events
+    assert set(events["p"]) == {1}
+    # The mean of 10^(0.1·randn) is 1.027; rounding down loses half an event per pixel.
+    assert len(events) / 400 == pytest.approx(5.0 * 2 * 1.027 - 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(("grey", "share"), [(0, 1 - 0.75 * 20 / 275), (255, 0.25)])
+def test_shot_noise_rate(grey, share):
+    parameters = CameraParameters(sigma_thres=0.0, shot_noise_rate_hz=10.0)
+    frames = np.full((101, 40, 40), grey, np.uint8)
+    events = events_from_frames(frames, frame_rate_hz=100.0, parameters=parameters).events
+    assert len(events) / 1600 == pytest.approx(10.0 * share, rel=0.05)
+    assert np.mean(events["p"]) == pytest.approx(0.5, abs=0.03)
+
+
+def test_threshold_mismatch_spreads_the_counts():
+    frames = np.stack([np.full((50, 50), grey, np.uint8) for grey in (20, 200)])
+    spread = events_from_frames(
+        frames, frame_rate_hz=100.0, parameters=CameraParameters(sigma_thres=0.05)
+    )
+    counts = np.bincount(spread.events["y"] * 50 + spread.events["x"], minlength=2500)
+    assert counts.std() > 1
+    assert np.median(counts) == pytest.approx(np.log(10) / 0.2, abs=1)
+
+
+def test_seed_decides_the_events():
+    parameters = CameraParameters(shot_noise_rate_hz=5.0, leak_rate_hz=1.0)
+    frames = np.random.default_rng(0).integers(0, 255, (10, 16, 24), np.uint8)
+
+    def events(seed):
+        recording = events_from_frames(
+            frames, frame_rate_hz=100.0, parameters=parameters, seed=seed
+        )
+        assert recording.sensor_size == (24, 16)
+        return recording.events.tobytes()
+
+    assert events(1) == events(1)
+    assert events(1) != events(2)
+
+
+@pytest.mark.parametrize(
+    ("frames", "arguments"),
+    [
+        (np.zeros((2, 4, 4)), {"frame_rate_hz": 30.0}),
+        (np.zeros((4, 4), np.uint8), {"frame_rate_hz": 30.0}),
+        (np.zeros((0, 4, 4), np.uint8), {"frame_rate_hz": 30.0}),
+        (np.zeros((2, 4, 4), np.uint8), {}),
+        (np.zeros((2, 4, 4), np.uint8), {"frame_rate_hz": 30.0, "timestamps_us": [0, 1]}),
+        (np.zeros((2, 4, 4), np.uint8), {"timestamps_us": [5, 5]}),
+    ],
+)
+def test_unusable_input_is_refused(frames, arguments):
+    with pytest.raises(EventFormatError, match=r"expected|give exactly one"):
+        events_from_frames(frames, **arguments)
+
+
+def test_negative_parameters_are_refused():
+    with pytest.raises(ValueError, match="cutoff_hz"):
+        CameraParameters(cutoff_hz=-1.0)
