@@ -37,6 +37,17 @@ class NorseNetwork(SpikingNetwork):
         return [layer.trained() for layer in self.layers]
 
 
+def reset_to_zero(
+    spikes: torch.Tensor, v: torch.Tensor, v_reset: torch.Tensor, v_th: torch.Tensor
+) -> torch.Tensor:
+    """norse's reset to zero, but detached: no gradient flows through the reset.
+
+    The forward pass is that of norse's ``reset_value``; the backward pass is cheaper and the usual
+    choice for deep networks (F. Zenke and T. Vogels, Neural Computation 2021).
+    """
+    return v * (1 - spikes.detach())
+
+
 class NorseLayer(nn.Module):
     """Synapses, batch normalisation and neurons of one layer, steps first."""
 
@@ -64,6 +75,7 @@ class NorseLayer(nn.Module):
             v_th=torch.tensor(config.threshold),
             method="super",
             alpha=torch.tensor(1.0 / (config.surrogate_width * config.threshold)),
+            reset_method=reset_to_zero,
         )
         self.neuron = LIFBoxCell(parameters, dt=1.0)
 
