@@ -8,7 +8,7 @@ read-out whose neurons are the classes, and spikes counted over all steps. Every
 up to the scale of the input, which is the engine's choice (see ``snn.engines``).
 
 >>> [layer.name for layer in conv_net(ModelConfig(), input_shape=(2, 64, 64), n_classes=7)]
-['conv1', 'conv2', 'conv3', 'dense1', 'output']
+['conv1', 'conv2', 'conv3', 'conv4', 'dense1', 'readout']
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ModelConfig:
     """
 
     engine: Literal["norse", "slayer"] = "norse"
-    channels: tuple[int, ...] = (16, 32, 64)
-    kernels: tuple[int, ...] = (5, 3, 3)
+    channels: tuple[int, ...] = (8, 16, 32, 64)
+    kernels: tuple[int, ...] = (5, 3, 3, 3)
     hidden: int = 128
     tau_steps: float = 2.0
     threshold: float = 1.0
@@ -127,6 +127,7 @@ class SpikingNetwork(torch.nn.Module):
     """A stack of spiking layers on one engine."""
 
     layer_shapes: tuple[LayerShape, ...]
+    normalised: bool  # whether normalisation keeps fresh neurons firing, whatever their weights
 
     @abstractmethod
     def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
@@ -170,7 +171,7 @@ def conv_net(
                 "frame; use fewer convolutions or larger frames"
             )
     features = channels * height * width
-    for name, outputs in (("dense1", config.hidden), ("output", n_classes)):
+    for name, outputs in (("dense1", config.hidden), ("readout", n_classes)):
         if outputs:
             layers.append(LayerShape(name=name, inputs=features, outputs=outputs))
             features = outputs

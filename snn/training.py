@@ -38,7 +38,8 @@ class TrainingConfig:
     logit_scale : float
         Logits are spike counts per step times this.
     init_rate : float
-        Firing rate that weights are scaled to before the first step; 0 leaves them as drawn.
+        Firing rate that the weights of a network without normalisation are scaled to before the
+        first step; 0 leaves them as drawn.
     seed : int
     augment : AugmentConfig
     """
@@ -49,7 +50,7 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
     logit_scale: float = 8.0
-    init_rate: float = 0.0
+    init_rate: float = 0.1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -177,7 +178,7 @@ def train(
 
 
 def prepare(network: SpikingNetwork, training: Split, config: TrainingConfig) -> dict[str, float]:
-    """Scale fresh weights to ``init_rate`` where asked, and refuse a network that is dead.
+    """Make fresh neurons fire, and refuse a network that is dead all the same.
 
     Returns
     -------
@@ -185,11 +186,30 @@ def prepare(network: SpikingNetwork, training: Split, config: TrainingConfig) ->
         Firing rate per layer on the first clips, in spikes per neuron and step.
     """
     frames = training.frames[: 2 * config.batch_size].float()
-    if config.init_rate > 0:
+    if network.normalised:
+        start_statistics(network, frames)
+    elif config.init_rate > 0:
         scale_to_rate(network, frames, config.init_rate)
     rates = firing_rates(network, frames)
     check_alive(rates)
     return rates
+
+
+@torch.no_grad()
+def start_statistics(network: SpikingNetwork, frames: torch.Tensor) -> None:
+    """Set running statistics of batch normalisation to those of the first clips.
+
+    They start at variance 1, currents of sparse events have a hundredth of it, and for many steps
+    a running average of the two would silence the network wherever it is evaluated.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()
+    network(frames)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
 
 
 @torch.no_grad()

@@ -46,7 +46,7 @@ from hardware.errors import BackendRunError, BackendUnavailableError, Unsupporte
 LAVA_VERSION = "0.10.0"
 LAVA_PYTHON = (3, 10)
 GEOMETRY_MAX = 127  # lava/proc/conv/models.py keeps the geometry of a convolution in int8
-DTYPES = {"spikes": "bool", "u": "int32", "v": "int32"}
+DTYPES = {"spikes": "uint8", "u": "int32", "v": "int32"}
 POLL_S = 0.1  # between looks at whether the worker lives
 LOG, LOG_TAIL = "worker.log", 4000
 
@@ -92,7 +92,7 @@ class LavaBackend(Backend):
     ) -> ChipRun:
         """Run every sample from a fresh state, all in one start of Lava.
 
-        See `Backend.run`. Traces of spikes are bool, of ``u`` and ``v`` int32, the voltage as it
+        See `Backend.run`. Traces of spikes are uint8, of ``u`` and ``v`` int32, the voltage as it
         stands after the reset.
 
         Raises

@@ -18,6 +18,8 @@ from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
 class NorseNetwork(SpikingNetwork):
     """A stack of ``NorseLayer``."""
 
+    normalised = True
+
     def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
         super().__init__()
         self.layer_shapes = layer_shapes
@@ -69,11 +71,12 @@ class NorseLayer(nn.Module):
             self.norm = nn.BatchNorm1d(shape.outputs)
         self.gain = 1.0 / config.tau_steps
         self.threshold = config.threshold
-        # norse's SuperSpike derivative is 1 / (1 + alpha |v - v_th|)^2: its width is 1 / alpha.
+        # norse's derivative of this method is 2/sqrt(pi) exp(-(alpha (v - v_th))^2). Its default,
+        # "super", ignores alpha in norse 1.1 (functional/superspike.py): the width is always 1.
         parameters = LIFBoxParameters(
             tau_mem_inv=torch.tensor(self.gain),
             v_th=torch.tensor(config.threshold),
-            method="super",
+            method="heavi_erfc",
             alpha=torch.tensor(1.0 / (config.surrogate_width * config.threshold)),
             reset_method=reset_to_zero,
         )

@@ -47,6 +47,8 @@ def import_blocks() -> object:
 class SlayerNetwork(SpikingNetwork):
     """A stack of SLAYER blocks."""
 
+    normalised = False
+
     def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
         super().__init__()
         self.layer_shapes = layer_shapes

@@ -1,0 +1,109 @@
+"""What a run did, per layer: spikes, rates, sparsity, synaptic operations.
+
+Names follow NeuroBench (2.3): *activation sparsity* is the share of zero outputs over neurons and
+steps, *effective ACs* are accumulations caused by spikes through nonzero weights, *dense* counts
+every synapse in every step. A spiking layer on binary spikes only accumulates, so there are no
+MACs on the chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hardware.backends.backend import ChipRun
+from hardware.chip.network import INPUT, ChipNetwork, Conv
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerActivity:
+    """Means over the samples of a run, for one population.
+
+    Parameters
+    ----------
+    neurons, synapses : int
+        Neurons, and connections counted one by one (a shared kernel's weight once per use).
+    weights : int
+        Stored weights.
+    spikes, synops, dense : float
+        Spikes emitted, effective ACs received and dense operations, per sample.
+    rate : float
+        Spikes per neuron and step.
+    activation_sparsity : float
+        Share of zero outputs, in [0, 1].
+    """
+
+    layer: str
+    neurons: int
+    synapses: int
+    weights: int
+    spikes: float
+    synops: float
+    dense: float
+    rate: float
+    activation_sparsity: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a report."""
+        return asdict(self)
+
+
+def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[LayerActivity, ...]:
+    """Activity of each population, in the order of the network.
+
+    Parameters
+    ----------
+    network : ChipNetwork
+    run : ChipRun
+    n_steps : int
+        Time steps of each sample.
+    """
+    synapses = _synapse_counts(network)
+    rows = []
+    for population in network.populations:
+        name, neurons = population.name, population.n_neurons
+        spikes = float(np.mean(run.spikes[name]))
+        rate = spikes / (neurons * n_steps)
+        rows.append(
+            LayerActivity(
+                layer=name,
+                neurons=neurons,
+                synapses=synapses[name],
+                weights=sum(int(s.weight.size) for s in network.incoming(name)),
+                spikes=spikes,
+                synops=float(np.mean(run.synops[name])),
+                dense=float(dense_operations(network)[name] * n_steps),
+                rate=rate,
+                activation_sparsity=1 - rate,
+            )
+        )
+    return tuple(rows)
+
+
+def dense_operations(network: ChipNetwork) -> dict[str, int]:
+    """Operations of one dense pass into each population: every weight, every output position.
+
+    This is what a conventional accelerator computes for the same layer, zeros and padding
+    included.
+    """
+    counts = {population.name: 0 for population in network.populations}
+    for synapse in network.synapses:
+        positions = (
+            int(np.prod(network[synapse.target].shape[1:])) if isinstance(synapse, Conv) else 1
+        )
+        counts[synapse.target] += int(synapse.weight.size) * positions
+    return counts
+
+
+def input_spikes(run: ChipRun) -> float:
+    """Input spikes per sample."""
+    return float(np.mean(run.spikes[INPUT]))
+
+
+def _synapse_counts(network: ChipNetwork) -> dict[str, int]:
+    counts = {population.name: 0 for population in network.populations}
+    for synapse, fan_out in zip(network.synapses, network.fan_out, strict=True):
+        counts[synapse.target] += int(fan_out.sum())
+    return counts

@@ -1,0 +1,186 @@
+"""Configuration: TOML files into frozen dataclasses, with errors that name the nearest key.
+
+>>> load_config(Path("configs/demo.toml"), ["training.epochs=3"]).training.epochs
+3
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snn.errors import SnnError
+from snn.events.faces import FaceSetParameters
+from snn.models import ModelConfig
+from snn.training import TrainingConfig
+from spikeface.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """How a clip becomes what the network sees: ``n_bins`` binary frames, one per time step."""
+
+    n_bins: int = 10
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_bins <= 1000:
+            raise ConfigError(f"[frames] n_bins must lie in [1, 1000], got {self.n_bins}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LavaConfig:
+    """What runs on Lava's CPU simulator: ``samples`` test clips within ``timeout_s`` seconds."""
+
+    samples: int = 8
+    timeout_s: float = 240.0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or not self.timeout_s > 0:
+            raise ConfigError(
+                "[lava] samples must be at least 1 and timeout_s above 0, "
+                f"got {self.samples} and {self.timeout_s}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run follows from."""
+
+    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
+    frames: FramesConfig = field(default_factory=FramesConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    lava: LavaConfig = field(default_factory=LavaConfig)
+
+
+def load_config(path: Path | None, assignments: Sequence[str] = ()) -> Config:
+    """Read a TOML file and apply ``section.key=value`` assignments on top.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Default: the defaults of the dataclasses.
+    assignments : sequence of str
+        Values are parsed as TOML; what is not TOML counts as a string.
+
+    Raises
+    ------
+    ConfigError
+        For a missing or malformed file, an unknown key (naming the nearest one), a value of the
+        wrong type or out of range.
+    """
+    table = read_toml(path) if path else {}
+    for assignment in assignments:
+        _assign(table, assignment)
+    where = str(path) if path else "configuration"
+    try:
+        return _build(Config, table, where="")
+    except (SnnError, ConfigError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not readable as TOML ({error})") from None
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration, defaults included, as TOML."""
+    return "\n".join(_sections(dataclasses.asdict(config), ())).strip() + "\n"
+
+
+def _sections(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    plain = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
+    lines = [f"\n[{'.'.join(path)}]"] if path and plain else []
+    lines += [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            lines += _sections(value, (*path, key))
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml_value(v) for v in value)}]"
+    return json.dumps(value, ensure_ascii=False)  # numbers, booleans and strings read alike
+
+
+def _assign(table: dict[str, Any], assignment: str) -> None:
+    key, equals, text = assignment.partition("=")
+    *path, name = key.strip().split(".")
+    if not equals or not name or not path:
+        raise ConfigError(f"--set takes section.key=value, got {assignment!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {assignment}: {part!r} is a value, not a section")
+    table[name] = value
+
+
+def _build(cls: type, table: Mapping[str, Any], *, where: str) -> Any:
+    """An instance of a dataclass from a TOML table."""
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in table.items():
+        name = f"{where}{key}"
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1)
+            advice = f"did you mean {where}{near[0]}?" if near else f"there are {', '.join(hints)}"
+            raise ConfigError(f"unknown key {name}; {advice}")
+        arguments[key] = _convert(hints[key], value, name)
+    return cls(**arguments)
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} is a section, got {value!r}")
+        return _build(hint, value, where=f"{name}.")
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
+        kinds = typing.get_args(hint)
+        if kinds[-1] is not Ellipsis and len(kinds) != len(value):
+            raise ConfigError(f"{name} needs {len(kinds)} values, got {value!r}")
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        return tuple(_convert(k, v, name) for k, v in zip(kinds, value, strict=True))
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in typing.get_args(hint):
+            allowed = ", ".join(map(str, typing.get_args(hint)))
+            raise ConfigError(f"{name} must be one of {allowed}, got {value!r}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    expected = hint if isinstance(hint, type) else typing.get_origin(hint)
+    if not isinstance(expected, type) or isinstance(hint, types.UnionType):
+        raise TypeError(f"{name}: the configuration cannot hold a {hint}")
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        raise ConfigError(f"{name} must be {_in_words(hint)}, got {value!r}")
+    return value
+
+
+def _in_words(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names.get(hint, f"a list such as {typing.get_args(hint)}")

@@ -1,0 +1,71 @@
+"""Everything in one go: faces, training, integers, simulator, Lava, report.
+
+>>> ./run demo --quick
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spikeface import steps
+from spikeface.config import CONFIGS, Config, load_config, to_toml
+from spikeface.report import write_report
+from spikeface.runs import RunFolder
+
+DATA = "faces.h5"
+
+
+def demo_config(*, engine: str, quick: bool, assignments: Sequence[str] = ()) -> Config:
+    """The configuration ``configs/{demo,quick}-{engine}.toml`` with assignments on top."""
+    name = f"{'quick' if quick else 'demo'}-{engine}.toml"
+    return load_config(CONFIGS / name, assignments)
+
+
+def new_run_path(name: str) -> Path:
+    """The first of ``runs/<name>``, ``runs/<name>-2``, ... that does not exist."""
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return path
+
+
+def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
+    """Run all steps into one folder and return the report.
+
+    Parameters
+    ----------
+    path : Path
+        A new folder, or with `resume` one whose demo was interrupted: finished steps are kept.
+    config : Config
+    """
+    run = RunFolder.create(path, to_toml(config), resume=resume)
+    data = run.path / DATA
+    todo: list[tuple[str, str, Callable[[], object]]] = [
+        ("faces", "render event faces", lambda: steps.render_faces(data, config)),
+        ("train", f"train with {config.model.engine}", lambda: steps.train(run, config, data)),
+        ("quantise", "quantise to the chip's integers", lambda: steps.quantise(run)),
+        (
+            "simulator",
+            "run the test set on the integer simulator",
+            lambda: steps.run_test_set(run, backends=["simulator"]),
+        ),
+        (
+            "lava",
+            f"run {config.lava.samples} clips on Lava's CPU simulator",
+            lambda: steps.run_test_set(run, backends=["lava"]),
+        ),
+        ("report", "write the report", lambda: write_report(run)),
+    ]
+    for number, (name, text, action) in enumerate(todo, start=1):
+        if run.is_done(name) or (name == "faces" and data.exists()):
+            continue
+        started = time.perf_counter()
+        print(f"[{number}/{len(todo)}] {text}", file=sys.stderr, flush=True)
+        action()
+        print(f"      {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    return run.read_report()

@@ -1,0 +1,81 @@
+"""What is available here, what each thing enables, and what dead Lava runs left behind."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from hardware.backends.backend import Availability
+from hardware.backends.lava import LavaBackend
+from hardware.backends.leftovers import Leftover, clean, find_leftovers
+from hardware.backends.loihi import loihi_availability
+from hardware.backends.simulator import Simulator
+from spikeface.environment import versions
+
+
+def examine() -> dict[str, Any]:
+    """Versions, backends and leftovers, as plain values."""
+    installed = versions()
+    return {
+        "python": platform.python_version(),
+        "packages": installed,
+        "capabilities": [
+            _package("train with norse", "norse", installed),
+            _package("train with SLAYER", "lava-dl", installed),
+            _gpu(),
+            _backend("run on the integer simulator", Simulator().is_available()),
+            _backend("run on Lava's CPU simulator", LavaBackend().is_available()),
+            _backend("run on a Loihi 2 board", loihi_availability()),
+        ],
+        "leftovers": [vars(leftover) for leftover in find_leftovers()],
+    }
+
+
+def clean_up(findings: dict[str, Any]) -> dict[str, Any]:
+    """Remove the leftovers of `findings` and examine again."""
+    clean([Leftover(**leftover) for leftover in findings["leftovers"]])
+    return examine() | {"cleaned": findings["leftovers"]}
+
+
+def lines(findings: dict[str, Any]) -> list[str]:
+    """The findings as text."""
+    out = [f"Python {findings['python']}"]
+    out += [f"  {name:<11} {version or '-'}" for name, version in findings["packages"].items()]
+    out += ["", "what works here"]
+    for item in findings["capabilities"]:
+        mark = "yes" if item["available"] else "no "
+        out.append(f"  {mark}  {item['enables']:<32} {item['reason']}")
+    out += [""] + [
+        f"removed {item['kind']} {item['identity']}: {item['description']}"
+        for item in findings.get("cleaned", [])
+    ]
+    leftovers = findings["leftovers"]
+    if not leftovers:
+        return [*out, "no leftovers of Lava runs"]
+    out += [f"left behind: {i['kind']} {i['identity']}, {i['description']}" for i in leftovers]
+    return [*out, "remove them with 'spikeface doctor --clean'"]
+
+
+def _package(enables: str, package: str, installed: dict[str, str | None]) -> dict[str, Any]:
+    version = installed[package]
+    reason = f"{package} {version}" if version else f"{package} is not installed"
+    return {"enables": enables, "available": version is not None, "reason": reason}
+
+
+def _backend(enables: str, availability: Availability) -> dict[str, Any]:
+    return {
+        "enables": enables,
+        "available": bool(availability),
+        "state": availability.state,
+        "reason": availability.reason,
+    }
+
+
+def _gpu() -> dict[str, Any]:
+    import torch
+
+    found = torch.cuda.is_available()
+    reason = (
+        torch.cuda.get_device_name() if found else "torch sees no CUDA device; it trains on CPU"
+    )
+    return {"enables": "train on a GPU", "available": found, "reason": reason}

@@ -1,0 +1,94 @@
+"""Results as a few lines of text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ACCURACIES = (
+    ("baseline_event_count", "event count only"),
+    ("baseline_ridge", "ridge on count maps"),
+    ("float", "network, float"),
+    ("integer", "network, integer"),
+    ("lava", "network, on Lava"),
+)
+
+
+def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str]:
+    """The short table at the end of a run: whatever ``report.json`` knows so far."""
+    return [*_accuracy(report), *_activity(report), *_parity(report), *_where(report, run)]
+
+
+def quantisation_lines(section: dict[str, Any]) -> list[str]:
+    """What quantisation changed, a line a layer."""
+    head = f"{'layer':<10}{'weight SQNR':>13}{'bits':>7}{'zeroed':>9}{'clipped':>9}{'decay':>10}"
+    return [f"{head}{'bias':>10}", *(_loss_line(layer) for layer in section["layers"])] + [
+        f"assumed: {assumption}" for assumption in section["assumptions"]
+    ]
+
+
+def recording_lines(entry: dict[str, Any]) -> list[str]:
+    """What a recording did to the network."""
+    width, height = entry["sensor_size"]
+    lines = [
+        f"{entry['file']}: {entry['events']:,} events in {entry['duration_us'] / 1e6:.3f} s, "
+        f"{width}×{height} sensor, {entry['windows']} window(s) of "
+        f"{entry['window_us'] / 1e6:g} s"
+    ]
+    for name, run in entry["backends"].items():
+        layers = ", ".join(f"{row['layer']} {row['spikes']:,.0f}" for row in run["layers"])
+        lines.append(f"{name:<10} spikes per window: {layers}")
+        lines.append(f"{'':<10} output spikes: {run['output_spikes']}")
+    if "parity" in entry:
+        lines.append(f"parity     {entry['parity']['statement']}")
+    return [*lines, "(spikes only: this says nothing about the expression of the face)"]
+
+
+def _accuracy(report: dict[str, Any]) -> Iterator[str]:
+    accuracy = report.get("accuracy", {})
+    if accuracy:
+        yield f"{'test accuracy':<22} {'simulated':>9}"
+    for key, label in ACCURACIES:
+        if key in accuracy:
+            n = f"   on {accuracy[key]['n']} clips" if "n" in accuracy[key] else ""
+            yield f"  {label:<20} {accuracy[key]['value']:>8.1%}{n}"
+
+
+def _activity(report: dict[str, Any]) -> Iterator[str]:
+    if "spikes" in report:
+        section = report["spikes"]
+        share = section["synaptic_operations"] / section["dense_operations"]
+        yield f"{'spikes per clip':<22} {section['spikes']:>9,.0f}   simulated"
+        yield (
+            f"{'synaptic operations':<22} {section['synaptic_operations']:>9,.0f}   "
+            f"simulated; {share:.1%} of the dense ones"
+        )
+    for row in report.get("energy", {}).get("rows", []):
+        static = "" if row["static_nj"] is None else f" + {row['static_nj'] / 1e6:.1f} mJ static"
+        yield (
+            f"{'energy per clip':<22} {row['dynamic_nj'] / 1e3:>9,.1f} µJ{static}   "
+            f"estimated: {row['device']}"
+        )
+
+
+def _parity(report: dict[str, Any]) -> Iterator[str]:
+    if "parity" in report:
+        yield f"{'simulator = Lava':<22} {report['parity']['statement']}"
+
+
+def _where(report: dict[str, Any], run: Path | None) -> Iterator[str]:
+    folder = run or (Path(report["folder"]) if "folder" in report else None)
+    if folder:
+        page = folder / "report.html"
+        yield f"{'report':<22} {page}" if page.exists() else f"{'run folder':<22} {folder}"
+
+
+def _loss_line(layer: dict[str, Any]) -> str:
+    sqnr, bits = layer["weight_sqnr_db"], layer["effective_bits"]
+    exact = sqnr is None
+    return (
+        f"{layer['layer']:<10}{'exact' if exact else f'{sqnr:.1f} dB':>13}"
+        f"{'' if exact else f'{bits:.1f}':>7}{layer['zeroed']:>9.2%}{layer['clipped']:>9.2%}"
+        f"{layer['decay_error']:>10.1e}{layer['bias_error']:>10.1e}"
+    )
