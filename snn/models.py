@@ -165,11 +165,6 @@ def conv_net(
         )
         channels = outputs
         height, width = ((size + 2 * (kernel // 2) - kernel) // 2 + 1 for size in (height, width))
-        if min(height, width) < 1:
-            raise ModelError(
-                f"[model] conv{number} leaves no pixel of a {input_shape[2]}×{input_shape[1]} "
-                "frame; use fewer convolutions or larger frames"
-            )
     features = channels * height * width
     for name, outputs in (("dense1", config.hidden), ("readout", n_classes)):
         if outputs:

@@ -1,0 +1,175 @@
+"""Figures of one sample on its way through the network: what came in, and who spiked when.
+
+>>> to_svg(spike_raster(input_spikes, layers, classes=names, label=2), salt="raster")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from spikeface.figure_style import (
+    BLUE,
+    GREY,
+    GRID,
+    MUTED,
+    ORANGE,
+    compact,
+    new_figure,
+    short,
+    styled,
+)
+
+RASTER_NEURONS = 48  # rows of a layer; of larger ones a fixed random choice is shown
+FRAMES_SHOWN = 10
+STEPS_WITH_LINES = 32  # up to so many steps a line separates each from the next
+EMPTY, BOTH = "#f2f4f6", "#2b3036"  # images keep their colours when the page is dark
+OFF, ON = BLUE, ORANGE
+
+
+@styled
+def input_strip(frames: np.ndarray) -> Figure:
+    """The input of one sample, step after step, ON and OFF in two colours.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (T, 2, H, W)
+        Zeros and ones; channel 0 holds the pixels that became darker, 1 brighter. Of more than
+        ``FRAMES_SHOWN`` steps evenly spaced ones are shown.
+    """
+    steps = np.unique(np.linspace(0, len(frames) - 1, FRAMES_SHOWN).round().astype(int))
+    columns = max(2, -(-len(steps) // 2))
+    rows = -(-len(steps) // columns)
+    _, _, height, width = frames.shape
+    figure = new_figure(0.5 + rows * (0.25 + 4.5 / columns * height / width))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, step in zip(grid.flat, steps, strict=False):
+        axes.imshow(polarity_image(frames[step], full=1), interpolation="none")
+        axes.set_title(f"step {step}", fontsize=9, loc="center", pad=3)
+    figure.legend(
+        handles=[
+            Patch(facecolor=ON, label="brighter"),
+            Patch(facecolor=OFF, label="darker"),
+            Patch(facecolor=BOTH, label="both"),
+        ],
+        loc="outside upper center",
+        ncols=3,
+        handlelength=1,
+    )
+    return figure
+
+
+@styled
+def spike_raster(
+    frames: np.ndarray,
+    layers: Mapping[str, np.ndarray],
+    *,
+    classes: Sequence[str],
+    label: int,
+) -> Figure:
+    """Input events per step, and below them the spikes of each layer over time.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (T, ...)
+        Input spikes, zeros and ones.
+    layers : mapping of str to ndarray of shape (T, ...)
+        Spikes of each layer; the last layer is the output, a neuron a class.
+    classes : sequence of str
+    label : int
+        The true class.
+    """
+    *hidden, output = layers
+    heights = [0.6, *(0.75 for _ in hidden), 0.18 * len(classes)]
+    figure = new_figure(0.7 + 1.3 * sum(heights))
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    n_steps = len(frames)
+    events = frames.reshape(n_steps, -1).sum(axis=1)
+    panels[0].bar(range(n_steps), events, width=0.85, color=GREY)
+    panels[0].set_title("input: events per step", fontsize=9)
+    panels[0].yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    for axes, name in zip(panels[1:-1], hidden, strict=True):
+        _hidden_panel(axes, layers[name].reshape(n_steps, -1), name)
+    _output_panel(panels[-1], layers[output].reshape(n_steps, -1), output, classes, label)
+    panels[-1].set_xlim(-0.5, n_steps - 0.5)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    panels[-1].set_xlabel("time step, counted from 0")
+    return figure
+
+
+def polarity_image(counts: np.ndarray, *, full: int) -> np.ndarray:
+    """Events as colours: ON, OFF, both; the more, up to `full`, the stronger.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (2, H, W)
+        Events per polarity (OFF first) and pixel.
+    full : int
+        Events of a pixel that give it the full colour.
+
+    Returns
+    -------
+    image : ndarray of float, shape (H, W, 3)
+    """
+    off, on = counts
+    hue = np.where((on > off)[..., None], to_rgb(ON), to_rgb(OFF))
+    hue = np.where(((on == off) & (on > 0))[..., None], to_rgb(BOTH), hue)
+    strength = np.clip((on + off) / full, 0, 1)[..., None]
+    return strength * hue + (1 - strength) * np.array(to_rgb(EMPTY))
+
+
+def _hidden_panel(axes: Axes, spikes: np.ndarray, name: str) -> None:
+    n_neurons = spikes.shape[1]
+    shown = np.arange(n_neurons)
+    if n_neurons > RASTER_NEURONS:
+        # Random, because evenly spaced neurons would often share a column of their map.
+        chosen = np.random.default_rng(0).choice(n_neurons, RASTER_NEURONS, replace=False)
+        shown = np.sort(chosen)
+    count = f"{len(shown)} of {n_neurons:,}" if len(shown) < n_neurons else f"{n_neurons:,}"
+    axes.set_title(
+        f"{short(name)}: {count} neurons shown, {int(spikes.sum()):,} spikes in all", fontsize=9
+    )
+    _show_spikes(axes, spikes[:, shown])
+    axes.set_yticks([])
+
+
+def _output_panel(
+    axes: Axes, spikes: np.ndarray, name: str, classes: Sequence[str], label: int
+) -> None:
+    _show_spikes(axes, spikes)
+    axes.set_title(f"{short(name)}: spikes of each class (▸ marks the true one)", fontsize=9)
+    names = [f"▸ {short(c)}" if i == label else short(c) for i, c in enumerate(classes)]
+    axes.set_yticks(range(len(classes)), names)
+    axes.get_yticklabels()[label].set_fontweight("bold")
+    axes.tick_params(axis="y", length=0)
+    axes.axhspan(label - 0.5, label + 0.5, color=ORANGE, alpha=0.2, linewidth=0)
+    for neuron, count in enumerate(spikes.sum(axis=0)):
+        axes.annotate(
+            str(int(count)),
+            (1, neuron),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=MUTED,
+        )
+
+
+def _show_spikes(axes: Axes, spikes: np.ndarray) -> None:
+    """Spikes as an image: transparent where nothing happens, small for any number of them."""
+    image = np.zeros((*spikes.T.shape, 4))
+    image[spikes.T > 0] = (*to_rgb(BLUE), 1)
+    axes.imshow(image, aspect="auto", interpolation="none", zorder=2)
+    if len(spikes) <= STEPS_WITH_LINES:
+        for step in range(1, len(spikes)):
+            axes.axvline(step - 0.5, color=GRID, linewidth=0.6, zorder=1)

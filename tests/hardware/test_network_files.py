@@ -1,0 +1,96 @@
+"""ChipNetwork: what it refuses, and what its file survives."""
+
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+
+from hardware.backends.simulator import Simulator
+from hardware.chip.network import ChipNetwork
+from hardware.chip.storage import load_network, save_network
+from hardware.errors import NetworkFormatError
+
+LAYERS = ({"channels": 4, "kernel": (3, 3), "stride": (2, 2), "padding": (1, 1)}, 5)
+
+
+@pytest.fixture
+def network(random_network):
+    return dataclasses.replace(random_network(1, layers=LAYERS), metadata={"classes": ["a", "b"]})
+
+
+def test_saved_network_is_the_same_network(network, random_spikes, tmp_path):
+    save_network(network, tmp_path / "n.chip")
+    loaded = load_network(tmp_path / "n.chip")
+    spikes = random_spikes(0, (2, 5, *network.input_shape))
+    assert loaded.metadata == network.metadata
+    np.testing.assert_array_equal(
+        Simulator().run(loaded, spikes).output, Simulator().run(network, spikes).output
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["n.chip"]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, 3000])
+def test_truncated_file_is_one_clear_error(network, tmp_path, keep):
+    path = tmp_path / "n.chip"
+    save_network(network, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(NetworkFormatError, match=r"n\.chip: not a readable chip network"):
+        load_network(path)
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(NetworkFormatError, match="no such file"):
+        load_network(tmp_path / "none.chip")
+    with h5py.File(tmp_path / "foreign.chip", "w") as file:
+        file["x"] = 1
+    with pytest.raises(NetworkFormatError, match=r"expected format 'spikeface\.chip'"):
+        load_network(tmp_path / "foreign.chip")
+
+
+def test_huge_declared_array_is_refused_before_it_is_allocated(network, tmp_path):
+    path = tmp_path / "n.chip"
+    save_network(network, path)
+    with h5py.File(path, "a") as file:
+        del file["synapses/0/weight"]
+        file.create_dataset("synapses/0/weight", (1 << 40,), np.int32, chunks=(1 << 10,))
+    with pytest.raises(NetworkFormatError, match="at most"):
+        load_network(path)
+
+
+def replaced(network, *, population=None, synapse=None):
+    """The network with fields of its first population or synapse changed."""
+    populations, synapses = list(network.populations), list(network.synapses)
+    if population:
+        populations[0] = dataclasses.replace(populations[0], **population)
+    if synapse:
+        synapses[0] = dataclasses.replace(synapses[0], **synapse)
+    return ChipNetwork(
+        input_shape=network.input_shape, populations=tuple(populations), synapses=tuple(synapses)
+    )
+
+
+def test_all_problems_come_in_one_error(network):
+    weight = network.synapses[0].weight.copy()
+    weight.flat[0], weight.flat[1] = 3, 400
+    vth = np.full(4, 1 << 17, np.int32)
+    with pytest.raises(NetworkFormatError) as caught:
+        replaced(network, population={"vth": vth, "bias_exp": 9}, synapse={"weight": weight})
+    message = str(caught.value)
+    assert "layer-0: vth must lie in [0, 131071]" in message
+    assert "layer-0: bias_exp must lie in [0, 7], got 9" in message
+    assert "weights must be even" in message
+
+
+@pytest.mark.parametrize(
+    ("synapse", "message"),
+    [
+        ({"source": "nowhere"}, "'nowhere' does not"),
+        ({"target": "nowhere"}, "no population 'nowhere'"),
+        ({"stride": (1, 1)}, "the target has"),
+        ({"groups": 3}, "the target has"),
+    ],
+)
+def test_broken_graphs_are_refused(network, synapse, message):
+    with pytest.raises(NetworkFormatError, match=message):
+        replaced(network, synapse=synapse)
