@@ -161,6 +161,8 @@ def train(
         prepare(network, training, config)
     history = [EpochMetrics(**row) for row in state["history"]]
     for metrics in history:
+        if on_batch:
+            on_batch(len(training.frames))
         if on_epoch:
             on_epoch(metrics)
     for epoch in range(len(history), config.epochs):

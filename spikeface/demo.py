@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from snn.events.datasets import load_event_set
 from spikeface import steps
 from spikeface.config import CONFIGS, Config, load_config, to_toml
 from spikeface.report import write_report
@@ -47,7 +48,11 @@ def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
     data = run.path / DATA
     todo: list[tuple[str, str, Callable[[], object]]] = [
         ("faces", "render event faces", lambda: steps.render_faces(data, config)),
-        ("train", f"train with {config.model.engine}", lambda: steps.train(run, config, data)),
+        (
+            "train",
+            f"train with {config.model.engine}",
+            lambda: steps.train(run, config, load_event_set(data)),
+        ),
         ("quantise", "quantise to the chip's integers", lambda: steps.quantise(run)),
         (
             "simulator",

@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from spikeface.figure_style import (
-    BLUE,
     GREY,
     GRID,
     MUTED,
@@ -26,11 +25,13 @@ from spikeface.figure_style import (
     styled,
 )
 
-RASTER_NEURONS = 48  # rows of a layer; of larger ones a fixed random choice is shown
-FRAMES_SHOWN = 10
+RASTER_NEURONS = 32  # rows of a layer; of larger ones a fixed random choice is shown
+FRAMES_SHOWN = 12
+STRIP_COLUMNS = 3
 STEPS_WITH_LINES = 32  # up to so many steps a line separates each from the next
-EMPTY, BOTH = "#f2f4f6", "#2b3036"  # images keep their colours when the page is dark
-OFF, ON = BLUE, ORANGE
+# Images keep their colours when the page is dark, so they have their own.
+EMPTY, OFF, ON, BOTH = "#f2f4f6", "#0b62a4", "#e58e00", "#2b3036"
+SPIKE = "#2b83c6"
 
 
 @styled
@@ -44,8 +45,7 @@ def input_strip(frames: np.ndarray) -> Figure:
         ``FRAMES_SHOWN`` steps evenly spaced ones are shown.
     """
     steps = np.unique(np.linspace(0, len(frames) - 1, FRAMES_SHOWN).round().astype(int))
-    columns = max(2, -(-len(steps) // 2))
-    rows = -(-len(steps) // columns)
+    columns, rows = STRIP_COLUMNS, -(-len(steps) // STRIP_COLUMNS)
     _, _, height, width = frames.shape
     figure = new_figure(0.5 + rows * (0.25 + 4.5 / columns * height / width))
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -168,7 +168,7 @@ def _output_panel(
 def _show_spikes(axes: Axes, spikes: np.ndarray) -> None:
     """Spikes as an image: transparent where nothing happens, small for any number of them."""
     image = np.zeros((*spikes.T.shape, 4))
-    image[spikes.T > 0] = (*to_rgb(BLUE), 1)
+    image[spikes.T > 0] = (*to_rgb(SPIKE), 1)
     axes.imshow(image, aspect="auto", interpolation="none", zorder=2)
     if len(spikes) <= STEPS_WITH_LINES:
         for step in range(1, len(spikes)):

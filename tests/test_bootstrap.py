@@ -39,6 +39,7 @@ case "$*" in
     esac ;;
 *"-m spikeface train"*) touch "$FAKE_CALLS.training"; exec sleep 60 ;;
 *"-m spikeface"* | *"-m pytest"*) printf '<%s>' "$@"; exit "${{EXIT:-0}}" ;;
+"-I -c ") ;;
 *) exit 99 ;;
 esac
 """
@@ -318,6 +319,14 @@ def test_a_moved_checkout_is_built_anew(bench, python):
     assert bench.calls("venv")[1:] == [f"venv {moved}/.venv"]
 
 
+def test_an_environment_whose_python_was_removed_is_built_anew(bench, python):
+    bench.run("demo")
+    (bench.environment / "bin/python").unlink()
+    (bench.environment / "bin/python").symlink_to("/nonexistent/python3.10")
+    again = bench.run("demo")
+    assert again.returncode == 0 and "building" in again.err
+
+
 def wait_for(path: str):
     deadline = time.monotonic() + 10
     while not Path(path).exists():
@@ -360,7 +369,7 @@ def test_an_installer_that_outlives_its_call_is_waited_for(bench, python):
 
 
 def test_simultaneous_first_calls_build_once(bench, python):
-    calls = [bench.start("demo", INSTALLATION="slow") for _ in range(4)]
+    calls = [bench.start("demo", INSTALLATION="slow") for _ in range(6)]
     results = [(*call.communicate(timeout=20), call.returncode) for call in calls]
     assert all(out == "<-m><spikeface><demo>" and code == 0 for out, _, code in results)
     assert (len(bench.calls("venv")), len(bench.calls("pip"))) == (1, 1)

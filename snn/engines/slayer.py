@@ -32,9 +32,10 @@ TAU_RHO_MULT, SCALE_RHO_MULT = 100.0, 0.1  # constants in lava-dl's neuron/cuba.
 
 
 def import_blocks() -> object:
-    """lava-dl's CUBA blocks; its import prints to stdout, which belongs to our results."""
+    """lava-dl's CUBA blocks; its import prints notices, and stdout belongs to our results."""
+    notices = io.StringIO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(notices), contextlib.redirect_stderr(notices):
             from lava.lib.dl import slayer
     except ImportError as error:
         raise ModelError(

@@ -10,6 +10,7 @@ events one clip after the other, ``ends`` (where each clip ends), ``labels``, ``
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -89,8 +90,9 @@ class ClipTable:
 
 @dataclass(frozen=True)
 class EventSet:
-    """Labelled clips in subject-disjoint splits, and what rendered them."""
+    """Labelled clips in subject-disjoint splits, the file they are in, and what rendered them."""
 
+    source: Path
     classes: tuple[str, ...]
     sensor_size: tuple[int, int]
     duration_us: int
@@ -170,7 +172,7 @@ def load_event_set(path: str | Path) -> EventSet:
         raise DatasetError(f"{path}: there is no such file; render one with 'spikeface faces'")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file)
+            return _read(file, path)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -178,6 +180,11 @@ def load_event_set(path: str | Path) -> EventSet:
             f"{path}: not a readable set of clips, is it truncated? ({error}); "
             "render it again with 'spikeface faces'"
         ) from error
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes: whether a set is still the one it was."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _write_split(group: h5py.Group, clips: list[Clip]) -> None:
@@ -189,7 +196,7 @@ def _write_split(group: h5py.Group, clips: list[Clip]) -> None:
     group["subjects"] = np.array([clip.subject for clip in clips], np.int64)
 
 
-def _read(file: h5py.File) -> EventSet:
+def _read(file: h5py.File, path: Path) -> EventSet:
     found = (file.attrs.get("format"), file.attrs.get("version"))
     if found != (FORMAT, VERSION):
         raise DatasetError(
@@ -199,6 +206,7 @@ def _read(file: h5py.File) -> EventSet:
     duration_us = int(file.attrs["duration_us"])
     classes = tuple(json.loads(file.attrs["classes"]))
     return EventSet(
+        source=path,
         classes=classes,
         sensor_size=sensor_size,
         duration_us=duration_us,

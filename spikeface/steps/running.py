@@ -1,17 +1,7 @@
-"""The steps from data to a report: plain functions, one a command, usable from a notebook.
-
-Each step reads what the step before left in the run folder and adds its section to
-``report.json``. Numbers there carry a tag: ``simulated`` (computed on this host), ``estimated``
-(counts times a published constant) or ``measured`` (on a chip; nothing here is).
-
->>> run = RunFolder.create(Path("runs/a"), to_toml(config))
->>> train(run, config, Path("faces.h5")); quantise(run); run_test_set(run)
-"""
+"""The integers on the backends: the test set, or one recording, compared spike by spike."""
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +9,14 @@ from typing import Any
 import numpy as np
 
 from hardware.analysis.energy import LIMITS, constants, estimate
-from hardware.analysis.metrics import input_spikes, layer_activity
-from hardware.analysis.parity import Divergence, first_divergence
-from hardware.backends.backend import Backend, ChipRun, every
+from hardware.analysis.metrics import layer_activity
+from hardware.analysis.parity import first_divergence
+from hardware.backends.backend import Backend, every
 from hardware.backends.lava import LavaBackend
 from hardware.backends.simulator import Simulator
 from hardware.chip.network import ChipNetwork
-from hardware.chip.storage import load_network, save_network
-from hardware.compiler.nir import read_nir
-from hardware.compiler.quantise import quantise as quantise_network
-from snn.baselines import event_count_baseline, ridge_baseline
-from snn.events.datasets import ClipTable, EventSet, load_event_set, n_clips, write_face_set
+from hardware.chip.storage import load_network
+from snn.events.datasets import ClipTable, file_digest, load_event_set
 from snn.events.formats import read_recording
 from snn.events.frames import binary_frames
 from snn.events.recording import Recording
@@ -37,108 +24,9 @@ from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
 from spikeface.progress import progress_bar
 from spikeface.runs import RunFolder
+from spikeface.steps.sections import activity_section, parity_section, simulated
 
-BASELINE_BINS = 4
 SAMPLES_KEPT = 3  # clips whose spikes are kept for pictures
-
-
-def simulated(value: float, **context: Any) -> dict[str, Any]:
-    """A number computed on this host."""
-    return {"value": value, "tag": "simulated", **context}
-
-
-def render_faces(path: Path, config: Config, *, workers: int = 2) -> EventSet:
-    """Render the face set of a configuration into a new file."""
-    with progress_bar(n_clips(config.faces), "rendering faces", "clip") as advance:
-        write_face_set(path, config.faces, workers=workers, progress=advance)
-    return load_event_set(path)
-
-
-def train(run: RunFolder, config: Config, data: Path) -> None:
-    """Train on a set, select on its validation subjects, test once, write ``network.nir``."""
-    import torch
-
-    from snn.export import write_nir
-    from snn.models import build
-    from snn.training import Split, evaluate
-    from snn.training import train as train_network
-
-    events = load_event_set(data)
-    splits = {
-        name: Split(
-            torch.from_numpy(clips.binary_frames(config.frames.n_bins)),
-            torch.from_numpy(clips.labels),
-        )
-        for name, clips in events.splits.items()
-    }
-    torch.manual_seed(config.training.seed)
-    input_shape = tuple(splits["train"].frames.shape[2:])
-    network = build(config.model, input_shape=input_shape, n_classes=len(events.classes))
-    started = time.perf_counter()
-    with (
-        run.step("train"),
-        progress_bar(config.training.epochs * len(splits["train"].frames), "training", "clip") as (
-            advance
-        ),
-    ):
-        history = train_network(
-            network,
-            splits["train"],
-            splits["validation"],
-            config.training,
-            checkpoint=run.checkpoint,
-            on_epoch=lambda metrics: advance.note(
-                f"epoch {metrics.epoch + 1}: validation {metrics.validation_accuracy:.1%}, "
-                f"rate {metrics.mean_rate:.3f}"
-            ),
-            on_batch=advance,
-        )
-        run.write_metrics([vars(metrics) for metrics in history])
-        tested = evaluate(network, splits["test"])
-        write_nir(
-            network,
-            run.nir,
-            input_shape=input_shape,
-            dt_us=events.duration_us // config.frames.n_bins,
-            metadata={"classes": list(events.classes), "n_steps": config.frames.n_bins},
-        )
-    best = max(history, key=lambda m: m.validation_accuracy)
-    run.update_report(
-        name=run.path.name,
-        data=_describe_data(events, data),
-        training={
-            "engine": config.model.engine,
-            "seed": config.training.seed,
-            "epochs": len(history),
-            "best_epoch": best.epoch + 1,
-            "best_validation_accuracy": simulated(best.validation_accuracy),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "host_seconds": time.perf_counter() - started,
-            "firing_rates": tested.rates,
-        },
-        accuracy={
-            "protocol": "strict: test subjects never seen, epoch selected on validation subjects, "
-            "test set used once",
-            "chance": 1 / len(events.classes),
-            "float": simulated(tested.accuracy, n=len(splits["test"].labels)),
-            **_baselines(events),
-        },
-        float_predictions=tested.predictions.tolist(),
-    )
-
-
-def quantise(run: RunFolder) -> None:
-    """Turn ``network.nir`` into ``network.chip`` and report what that changed."""
-    with run.step("quantise"):
-        floats = read_nir(run.need(run.nir, "train"))
-        chip, losses = quantise_network(floats)
-        save_network(chip, run.chip)
-    run.update_report(
-        quantisation={
-            "layers": [loss.as_dict() for loss in losses],
-            "assumptions": list(floats.assumptions),
-        }
-    )
 
 
 def run_test_set(run: RunFolder, *, backends: Sequence[str] = ("simulator", "lava")) -> None:
@@ -188,12 +76,12 @@ def run_recording(
         with progress_bar(len(frames), f"{path.name} on {name}", "window") as advance:
             result = backend.run(network, frames, probes=every(network, "spikes"), progress=advance)
         runs.append(result)
-        entry["backends"][name] = _activity_section(network, result, frames.shape[1]) | {
+        entry["backends"][name] = activity_section(network, result, frames.shape[1]) | {
             "output_spikes": result.output.tolist(),
             "host_seconds": result.wall_s,
         }
     if len(runs) == 2:
-        entry["parity"] = _parity_section(first_divergence(network, *runs), len(frames))
+        entry["parity"] = parity_section(first_divergence(network, *runs), len(frames))
     others = [r for r in run.read_report().get("recordings", []) if r["file"] != path.name]
     run.update_report(recordings=[*others, entry])
     return entry
@@ -227,7 +115,7 @@ def _run_simulator(
     run.update_report(
         accuracy=accuracy,
         confusion={"tag": "simulated", "rows_are_true_classes": confusion.tolist()},
-        spikes=_activity_section(network, result, frames.shape[1]),
+        spikes=activity_section(network, result, frames.shape[1]),
         energy={
             "tag": "estimated",
             "per": f"clip of {duration_s:g} s",
@@ -262,7 +150,7 @@ def _run_lava(
     )
     run.update_report(
         accuracy=accuracy,
-        parity=_parity_section(divergence, len(chosen))
+        parity=parity_section(divergence, len(chosen))
         | {
             "spikes_compared": int(sum(expected.traces[probe].size for probe in probes)),
             "processes": "lava.proc: Conv, Dense, LIFReset (fixed_pt)",
@@ -273,31 +161,6 @@ def _run_lava(
             "versions": dict(found.versions),
         },
     )
-
-
-def _activity_section(network: ChipNetwork, result: ChipRun, n_steps: int) -> dict[str, Any]:
-    activity = layer_activity(network, result, n_steps)
-    return {
-        "tag": "simulated",
-        "per": "sample",
-        "input_spikes": input_spikes(result),
-        "spikes": sum(layer.spikes for layer in activity),
-        "synaptic_operations": sum(layer.synops for layer in activity),
-        "dense_operations": sum(layer.dense for layer in activity),
-        "layers": [layer.as_dict() for layer in activity],
-    }
-
-
-def _parity_section(divergence: Divergence | None, n_samples: int) -> dict[str, Any]:
-    return {
-        "tag": "simulated",
-        "samples": n_samples,
-        "equal": divergence is None,
-        "statement": f"every spike of every layer equal on {n_samples} samples"
-        if divergence is None
-        else str(divergence),
-        "first_divergence": None if divergence is None else vars(divergence),
-    }
 
 
 def _backend(name: str, config: Config) -> Backend:
@@ -328,54 +191,11 @@ def _window_us(network: ChipNetwork) -> int:
     return network.metadata["dt_us"] * network.metadata["n_steps"]
 
 
-def _describe_data(events: EventSet, path: Path) -> dict[str, Any]:
-    return {
-        "file": str(path.resolve()),
-        "sha256": _sha256(path),
-        "classes": list(events.classes),
-        "sensor_size": list(events.sensor_size),
-        "duration_us": events.duration_us,
-        "splits": {
-            name: {
-                "clips": len(clips),
-                "subjects": len(np.unique(clips.subjects)),
-                "events_per_clip": float(clips.event_counts.mean()),
-            }
-            for name, clips in events.splits.items()
-        },
-        "rendered_with": events.parameters,
-    }
-
-
-def _baselines(events: EventSet) -> dict[str, Any]:
-    """Test accuracy of the two trivial classifiers."""
-    training, validation, test = (events.splits[n] for n in ("train", "validation", "test"))
-    maps = {s: c.count_maps(BASELINE_BINS).reshape(len(c), -1) for s, c in events.splits.items()}
-    return {
-        "baseline_event_count": simulated(
-            event_count_baseline(
-                training.event_counts, training.labels, test.event_counts, test.labels
-            )
-        ),
-        "baseline_ridge": simulated(
-            ridge_baseline(
-                maps["train"],
-                training.labels,
-                maps["validation"],
-                validation.labels,
-                maps["test"],
-                test.labels,
-            ),
-            bins=BASELINE_BINS,
-        ),
-    }
-
-
 def _test_clips(report: dict[str, Any], network: ChipNetwork) -> ClipTable:
     """The test clips of the set this run was trained on, when it is still that set."""
     path = Path(report["data"]["file"])
     events = load_event_set(path)
-    if _sha256(path) != report["data"]["sha256"]:
+    if file_digest(path) != report["data"]["sha256"]:
         raise RunFolderError(f"{path}: is not the set that this run was trained on (it changed)")
     width, height = events.sensor_size
     if (2, height, width) != network.input_shape:
@@ -383,7 +203,3 @@ def _test_clips(report: dict[str, Any], network: ChipNetwork) -> ClipTable:
             f"{path}: {width}×{height} sensor; the network takes {network.input_shape}"
         )
     return events.splits["test"]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,40 @@
+"""Sections of ``report.json`` that more than one step writes; every number has its tag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hardware.analysis.metrics import input_spikes, layer_activity
+from hardware.analysis.parity import Divergence
+from hardware.backends.backend import ChipRun
+from hardware.chip.network import ChipNetwork
+
+
+def simulated(value: float, **context: Any) -> dict[str, Any]:
+    """A number computed on this host."""
+    return {"value": value, "tag": "simulated", **context}
+
+
+def activity_section(network: ChipNetwork, result: ChipRun, n_steps: int) -> dict[str, Any]:
+    activity = layer_activity(network, result, n_steps)
+    return {
+        "tag": "simulated",
+        "per": "sample",
+        "input_spikes": input_spikes(result),
+        "spikes": sum(layer.spikes for layer in activity),
+        "synaptic_operations": sum(layer.synops for layer in activity),
+        "dense_operations": sum(layer.dense for layer in activity),
+        "layers": [layer.as_dict() for layer in activity],
+    }
+
+
+def parity_section(divergence: Divergence | None, n_samples: int) -> dict[str, Any]:
+    return {
+        "tag": "simulated",
+        "samples": n_samples,
+        "equal": divergence is None,
+        "statement": f"every spike of every layer equal on {n_samples} samples"
+        if divergence is None
+        else str(divergence),
+        "first_divergence": None if divergence is None else vars(divergence),
+    }
