@@ -127,7 +127,6 @@ class SpikingNetwork(torch.nn.Module):
     """A stack of spiking layers on one engine."""
 
     layer_shapes: tuple[LayerShape, ...]
-    normalised: bool  # whether normalisation keeps fresh neurons firing, whatever their weights
 
     @abstractmethod
     def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
@@ -138,6 +137,10 @@ class SpikingNetwork(torch.nn.Module):
         list of Tensor, each of shape (N, T, C, H, W) or (N, T, F), float32 in {0, 1}
             In the order of ``layer_shapes``; the last one is the output.
         """
+
+    @abstractmethod
+    def weight_gains(self) -> list[torch.Tensor]:
+        """Per layer, the parameter that scales its input currents."""
 
     @abstractmethod
     def trained_layers(self) -> list[TrainedLayer]:

@@ -38,8 +38,7 @@ class TrainingConfig:
     logit_scale : float
         Logits are spike counts per step times this.
     init_rate : float
-        Firing rate that the weights of a network without normalisation are scaled to before the
-        first step; 0 leaves them as drawn.
+        Firing rate that every layer is scaled to before the first step; 0 leaves them as drawn.
     seed : int
     augment : AugmentConfig
     """
@@ -188,10 +187,9 @@ def prepare(network: SpikingNetwork, training: Split, config: TrainingConfig) ->
         Firing rate per layer on the first clips, in spikes per neuron and step.
     """
     frames = training.frames[: 2 * config.batch_size].float()
-    if network.normalised:
-        start_statistics(network, frames)
-    elif config.init_rate > 0:
+    if config.init_rate > 0:
         scale_to_rate(network, frames, config.init_rate)
+    start_statistics(network, frames)
     rates = firing_rates(network, frames)
     check_alive(rates)
     return rates
@@ -204,7 +202,7 @@ def start_statistics(network: SpikingNetwork, frames: torch.Tensor) -> None:
     They start at variance 1, currents of sparse events have a hundredth of it, and for many steps
     a running average of the two would silence the network wherever it is evaluated.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    norms = [m for m in network.modules() if hasattr(m, "running_mean")]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
@@ -245,19 +243,19 @@ def check_alive(rates: dict[str, float], *, lowest: float = 1e-3, highest: float
 
 @torch.no_grad()
 def scale_to_rate(network: SpikingNetwork, frames: torch.Tensor, rate: float) -> None:
-    """Scale the weights of each layer in turn until it fires at `rate`.
+    """Scale the input of each layer in turn until it fires at `rate`.
 
     A data-driven initialisation after the idea of LSUV (Mishkin and Matas, ICLR 2016), with the
     firing rate in place of the variance. The rate grows with the scale, so bisection on its
     logarithm finds it.
     """
-    synapses = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Conv3d | nn.Linear)]
-    for index, synapse in enumerate(synapses):
-        drawn = synapse.weight.clone()
+    network.train()
+    for index, gain in enumerate(network.weight_gains()):
+        drawn = gain.clone()
         low, high = math.log(1e-2), math.log(1e3)
         for _ in range(16):
             middle = (low + high) / 2
-            synapse.weight.copy_(drawn * math.exp(middle))
+            gain.copy_(drawn * math.exp(middle))
             if float(network(frames)[index].mean()) < rate:
                 low = middle
             else:

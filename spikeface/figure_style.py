@@ -92,15 +92,15 @@ def to_svg(figure: Figure, *, salt: str) -> str:
 def inline_svg(svg: str, *, label: str) -> str:
     """An SVG file as an element for an HTML page that defines the variables of ``THEME``.
 
-    Drops what only a file needs (prolog, metadata, size, a style sheet that would reach the whole
-    page, identifiers that repeat from figure to figure) and says in `label` what is to be seen.
+    Drops what only a file needs (prolog, name spaces, metadata, size), a style sheet that would
+    reach the whole page and identifiers that repeat from figure to figure; says in `label` what
+    is to be seen.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     view_box = re.search(r'viewBox="[^"]*"', body)[0]
-    head = f'<svg {view_box} role="img" aria-label="{html.escape(label)}"'
-    head += ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg">'
+    head = f'<svg {view_box} role="img" aria-label="{html.escape(label)}">'
     body = re.sub(r"<svg[^>]*>", lambda _: head, body, count=1)
     for colour, variable in THEME.items():
         body = body.replace(f": {colour}", f": var({variable})")

@@ -41,7 +41,7 @@ PREVIEW_DPI = 120
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """95 % confidence interval of a share of n independent trials (Wilson 1927)."""
+    """95% confidence interval of a share of n independent trials (Wilson 1927)."""
     z = 1.96
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -50,7 +50,7 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
 
 @styled
 def accuracy_bars(rows: Sequence[tuple[str, float, int | None]], *, chance: float) -> Figure:
-    """Accuracies side by side, with 95 % intervals and the chance line.
+    """Accuracies side by side, with 95% intervals and the chance line.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     for (row, column), share in np.ndenumerate(shares):
         corner = (column - 0.5, row - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, facecolor=BLUE, alpha=share, edgecolor="none"))
-        count = int(counts[row, column])
-        colour = ON_BLUE if share >= STRONG else INK if count else MUTED
+        count = str(counts[row, column])
+        colour = ON_BLUE if share >= STRONG else INK if share else MUTED
         weight = "bold" if row == column else "normal"
         size = min(10, 70 / n)
         axes.text(
@@ -231,7 +231,7 @@ def faces_sheet(parameters: FaceSetParameters) -> Figure:
             clip = render_clip(parameters, subject=subject, label=label, take=0, keep_frames=True)
             face, events = grid[2 * subject : 2 * subject + 2, label]
             # The movement ends at the apex and holds it, so the last frame shows it.
-            face.imshow(clip.frames[-1], cmap="gray", vmin=0, vmax=255)
+            face.imshow(np.asarray(clip.frames)[-1], cmap="gray", vmin=0, vmax=255)
             events.imshow(polarity_image(_event_counts(clip), full=3))
             face.set_title(name if subject == 0 else "", loc="center")
         grid[2 * subject, 0].set_ylabel(f"subject {subject}", fontsize=9)

@@ -14,7 +14,7 @@ import math
 import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jinja2
 import numpy as np
@@ -226,17 +226,17 @@ MISSING = "–"
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as per cent."""
-    return MISSING if _unknown(value) else f"{value:.{digits}%}"
+    return f"{value:.{digits}%}" if _known(value) else MISSING
 
 
 def whole(value: float | None) -> str:
     """A count with thousands separators."""
-    return MISSING if _unknown(value) else f"{value:,.0f}"
+    return f"{value:,.0f}" if _known(value) else MISSING
 
 
 def three_figures(value: float | None) -> str:
     """Three significant figures without an exponent; from 100 on, whole."""
-    if _unknown(value):
+    if not _known(value):
         return MISSING
     if value == 0:
         return "0"
@@ -245,10 +245,10 @@ def three_figures(value: float | None) -> str:
 
 def small(value: float | None) -> str:
     """An error that may be tiny: 0, or two significant figures."""
-    if _unknown(value):
+    if not _known(value):
         return MISSING
     return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def _unknown(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)

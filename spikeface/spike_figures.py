@@ -25,7 +25,7 @@ from spikeface.figure_style import (
     styled,
 )
 
-RASTER_NEURONS = 32  # rows of a layer; of larger ones a fixed random choice is shown
+RASTER_NEURONS = 32  # rows of a layer; of more that spike a fixed random choice is shown
 FRAMES_SHOWN = 12
 STRIP_COLUMNS = 3
 STEPS_WITH_LINES = 32  # up to so many steps a line separates each from the next
@@ -56,9 +56,9 @@ def input_strip(frames: np.ndarray) -> Figure:
         axes.set_title(f"step {step}", fontsize=9, loc="center", pad=3)
     figure.legend(
         handles=[
-            Patch(facecolor=ON, label="brighter"),
-            Patch(facecolor=OFF, label="darker"),
-            Patch(facecolor=BOTH, label="both"),
+            Patch(facecolor=ON, edgecolor=MUTED, label="brighter"),
+            Patch(facecolor=OFF, edgecolor=MUTED, label="darker"),
+            Patch(facecolor=BOTH, edgecolor=MUTED, label="both"),
         ],
         loc="outside upper center",
         ncols=3,
@@ -128,17 +128,14 @@ def polarity_image(counts: np.ndarray, *, full: int) -> np.ndarray:
 
 
 def _hidden_panel(axes: Axes, spikes: np.ndarray, name: str) -> None:
-    n_neurons = spikes.shape[1]
-    shown = np.arange(n_neurons)
-    if n_neurons > RASTER_NEURONS:
-        # Random, because evenly spaced neurons would often share a column of their map.
-        chosen = np.random.default_rng(0).choice(n_neurons, RASTER_NEURONS, replace=False)
-        shown = np.sort(chosen)
-    count = f"{len(shown)} of {n_neurons:,}" if len(shown) < n_neurons else f"{n_neurons:,}"
-    axes.set_title(
-        f"{short(name)}: {count} neurons shown, {int(spikes.sum()):,} spikes in all", fontsize=9
-    )
-    _show_spikes(axes, spikes[:, shown])
+    active = np.flatnonzero(spikes.any(axis=0))
+    # Random, because evenly spaced neurons would often share a column of their map.
+    chosen = np.random.default_rng(0).permutation(active)[:RASTER_NEURONS]
+    shown = f", {len(chosen)} of them shown" if len(chosen) < len(active) else ""
+    title = f"{short(name)}: {len(active):,} of {spikes.shape[1]:,} neurons spike{shown}"
+    axes.set_title(title, fontsize=9)
+    if len(active):
+        _show_spikes(axes, spikes[:, np.sort(chosen)])
     axes.set_yticks([])
 
 

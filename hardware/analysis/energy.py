@@ -129,7 +129,7 @@ def estimate(
                 dynamic_nj=energy_nj,
                 static_nj=None,
                 total_nj=energy_nj,
-                basis=f"{macs * passes:.0f} multiply-accumulates of the same layers",
+                basis=f"{macs * passes:,.0f} multiply-accumulates of the same layers",
             )
         )
     return tuple(rows)

@@ -18,8 +18,6 @@ from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
 class NorseNetwork(SpikingNetwork):
     """A stack of ``NorseLayer``."""
 
-    normalised = True
-
     def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
         super().__init__()
         self.layer_shapes = layer_shapes
@@ -33,6 +31,10 @@ class NorseNetwork(SpikingNetwork):
             spikes = layer(spikes)
             trains.append(spikes.transpose(0, 1))
         return trains
+
+    def weight_gains(self) -> list[torch.Tensor]:
+        """The gains of batch normalisation, one per output channel."""
+        return [layer.norm.weight for layer in self.layers]
 
     def trained_layers(self) -> list[TrainedLayer]:
         """See ``SpikingNetwork.trained_layers``."""

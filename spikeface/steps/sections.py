@@ -33,7 +33,8 @@ def parity_section(divergence: Divergence | None, n_samples: int) -> dict[str, A
         "tag": "simulated",
         "samples": n_samples,
         "equal": divergence is None,
-        "statement": f"every spike of every layer equal on {n_samples} samples"
+        "statement": f"every spike of every layer equal on {n_samples} "
+        f"sample{'s' if n_samples > 1 else ''}"
         if divergence is None
         else str(divergence),
         "first_divergence": None if divergence is None else vars(divergence),

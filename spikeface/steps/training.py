@@ -114,7 +114,8 @@ def _baselines(events: EventSet) -> dict[str, Any]:
         "baseline_event_count": simulated(
             event_count_baseline(
                 training.event_counts, training.labels, test.event_counts, test.labels
-            )
+            ),
+            n=len(test),
         ),
         "baseline_ridge": simulated(
             ridge_baseline(
@@ -125,6 +126,7 @@ def _baselines(events: EventSet) -> dict[str, Any]:
                 maps["test"],
                 test.labels,
             ),
+            n=len(test),
             bins=BASELINE_BINS,
         ),
     }
