@@ -92,12 +92,7 @@ def _run_simulator(
 ) -> None:
     with progress_bar(len(frames), "integer simulator", "clip") as advance:
         result = Simulator().run(network, frames, progress=advance)
-    kept = Simulator().run(network, frames[:SAMPLES_KEPT], probes=every(network, "spikes"))
-    run.write_samples(
-        input=np.packbits(frames[:SAMPLES_KEPT], axis=-1),
-        labels=clips.labels[:SAMPLES_KEPT],
-        **{name: np.packbits(trace, axis=-1) for (name, _), trace in kept.traces.items()},
-    )
+    _keep_samples(run, network, frames, clips.labels)
     report = run.read_report()
     accuracy = report["accuracy"]
     right = result.prediction == clips.labels
@@ -130,11 +125,23 @@ def _run_simulator(
     )
 
 
+def _keep_samples(
+    run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray
+) -> None:
+    """Keep the spikes of a few clips, packed to bits."""
+    chosen = _spread(len(frames), SAMPLES_KEPT)
+    result = Simulator().run(network, frames[chosen], probes=every(network, "spikes"))
+    run.write_samples(
+        input=np.packbits(frames[chosen], axis=-1),
+        labels=labels[chosen],
+        **{name: np.packbits(trace, axis=-1) for (name, _), trace in result.traces.items()},
+    )
+
+
 def _run_lava(
     run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray, config: Config
 ) -> None:
-    # Spread over the set, so that every class and many subjects are among the few.
-    chosen = np.linspace(0, len(frames) - 1, min(config.lava.samples, len(frames))).astype(int)
+    chosen = _spread(len(frames), config.lava.samples)
     probes = every(network, "spikes")
     expected = Simulator().run(network, frames[chosen], probes=probes)
     with progress_bar(len(chosen), "Lava, fixed point", "clip") as advance:
@@ -161,6 +168,11 @@ def _run_lava(
             "versions": dict(found.versions),
         },
     )
+
+
+def _spread(n: int, count: int) -> np.ndarray:
+    """Indices of a few clips from the first to the last: different classes and subjects."""
+    return np.linspace(0, n - 1, min(count, n)).astype(int)
 
 
 def _backend(name: str, config: Config) -> Backend:
