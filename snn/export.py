@@ -26,7 +26,7 @@ def write_nir(
     network: SpikingNetwork,
     path: str | Path,
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     dt_us: int,
     metadata: dict[str, Any] | None = None,
 ) -> None:
@@ -55,9 +55,7 @@ def write_nir(
         temporary.unlink(missing_ok=True)
 
 
-def to_nir(
-    network: SpikingNetwork, *, input_shape: tuple[int, int, int], dt_us: int
-) -> nir.NIRGraph:
+def to_nir(network: SpikingNetwork, *, input_shape: tuple[int, ...], dt_us: int) -> nir.NIRGraph:
     """The trained network as a chain of NIR nodes named ``<layer>.synapse`` and ``<layer>``."""
     dt_s = dt_us * 1e-6
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(input_shape))}

@@ -148,7 +148,7 @@ class SpikingNetwork(torch.nn.Module):
 
 
 def conv_net(
-    config: ModelConfig, *, input_shape: tuple[int, int, int], n_classes: int
+    config: ModelConfig, *, input_shape: tuple[int, ...], n_classes: int
 ) -> tuple[LayerShape, ...]:
     """Layers of the small deployable network for frames of ``(C, H, W)``."""
     channels, height, width = input_shape
@@ -176,14 +176,14 @@ def conv_net(
     return tuple(layers)
 
 
-def build(
-    config: ModelConfig, *, input_shape: tuple[int, int, int], n_classes: int
-) -> SpikingNetwork:
+def build(config: ModelConfig, *, input_shape: tuple[int, ...], n_classes: int) -> SpikingNetwork:
     """The network of `config` on its engine, with fresh weights from torch's generator."""
     layers = conv_net(config, input_shape=input_shape, n_classes=n_classes)
     # Engines take seconds to import and are not all installed everywhere.
     if config.engine == "slayer":
-        from snn.engines.slayer import SlayerNetwork as Network
-    else:
-        from snn.engines.norse import NorseNetwork as Network
-    return Network(config, layers)
+        from snn.engines.slayer import SlayerNetwork
+
+        return SlayerNetwork(config, layers)
+    from snn.engines.norse import NorseNetwork
+
+    return NorseNetwork(config, layers)

@@ -202,7 +202,7 @@ def start_statistics(network: SpikingNetwork, frames: torch.Tensor) -> None:
     They start at variance 1, currents of sparse events have a hundredth of it, and for many steps
     a running average of the two would silence the network wherever it is evaluated.
     """
-    norms = [m for m in network.modules() if hasattr(m, "running_mean")]
+    norms: list[Any] = [m for m in network.modules() if hasattr(m, "running_mean")]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

@@ -69,14 +69,15 @@ def _faces(options: argparse.Namespace) -> int:
     events = render_faces(options.out, config, workers=options.workers)
     preview = options.out.with_suffix(".png")
     save_faces_preview(preview, config.faces)
+    clips = {name: len(table) for name, table in events.splits.items()}
     result = {
         "file": str(options.out),
         "preview": str(preview),
         "classes": list(events.classes),
         "sensor_size": list(events.sensor_size),
-        "clips": {name: len(clips) for name, clips in events.splits.items()},
+        "clips": clips,
     }
-    lines = [f"{name:<11} {count:>5} clips" for name, count in result["clips"].items()]
+    lines = [f"{name:<11} {count:>5} clips" for name, count in clips.items()]
     _show(result, [*lines, f"events in {options.out}, a look at them in {preview}"], options)
     return 0
 

@@ -141,7 +141,7 @@ def _assign(table: dict[str, Any], assignment: str) -> None:
     table[name] = value
 
 
-def _build(cls: type, table: Mapping[str, Any], *, where: str) -> Any:
+def _build(cls: Any, table: Mapping[str, Any], *, where: str) -> Any:
     """An instance of a dataclass from a TOML table."""
     hints = typing.get_type_hints(cls)
     arguments = {}

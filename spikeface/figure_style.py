@@ -99,7 +99,7 @@ def inline_svg(svg: str, *, label: str) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'<g id="[^"]*"', "<g", body)
-    view_box = re.search(r'viewBox="[^"]*"', body)[0]
+    view_box = re.findall(r'viewBox="[^"]*"', body)[0]
     head = f'<svg {view_box} role="img" aria-label="{html.escape(label)}">'
     body = re.sub(r"<svg[^>]*>", lambda _: head, body, count=1)
     for colour, variable in THEME.items():

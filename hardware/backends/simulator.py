@@ -87,10 +87,11 @@ def _run_sample(
     channels_last = {INPUT: _channels_last(sample.astype(np.uint8))}
     traces = {(INPUT, "spikes"): sample}
     for population in network.populations:
-        current = sum(
+        currents = [
             _synaptic_current(s, weights[id(s)], channels_last[s.source], population.shape)
             for s in network.incoming(population.name)
-        )
+        ]
+        current = np.sum(currents, axis=0) if len(currents) > 1 else currents[0]
         spikes, u, v = _run_neurons(population, current)
         channels_last[population.name] = spikes
         for variable, trace in (("spikes", spikes), ("u", u), ("v", v)):
@@ -118,9 +119,9 @@ def _run_neurons(
     flat = current.reshape(len(current), -1, current.shape[-1])
     spikes = np.empty(flat.shape, np.uint8)
     u, v = np.empty(flat.shape, np.int32), np.empty(flat.shape, np.int32)
-    parameters = (population.du, population.dv, population.vth, population.bias)
-    _cuba_steps(flat, *(p.astype(np.int64) for p in parameters), spikes, u, v)
-    return tuple(trace.reshape(current.shape) for trace in (spikes, u, v))
+    du, dv, vth = (p.astype(np.int64) for p in (population.du, population.dv, population.vth))
+    _cuba_steps(flat, du, dv, vth, population.bias, spikes, u, v)
+    return spikes.reshape(current.shape), u.reshape(current.shape), v.reshape(current.shape)
 
 
 def _hwc(shape: tuple[int, ...]) -> tuple[int, int, int]:

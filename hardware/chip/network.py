@@ -152,18 +152,19 @@ class Conv:
             return None
         if self.weight.shape[1] * self.groups != source_shape[0]:
             return None
-        size = [
-            conv_output_size(*axis)
-            for axis in zip(
-                source_shape[1:],
-                self.weight.shape[2:],
-                self.stride,
-                self.padding,
-                self.dilation,
-                strict=True,
-            )
-        ]
+        size = self._image_size(source_shape)
         return (self.weight.shape[0], *size) if min(size) > 0 else None
+
+    def _image_size(self, source_shape: tuple[int, ...]) -> tuple[int, int]:
+        rows, columns = zip(
+            source_shape[1:],
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            strict=True,
+        )
+        return conv_output_size(*rows), conv_output_size(*columns)
 
     def fan_out(self, source_shape: tuple[int, ...]) -> np.ndarray:
         """Synapses with a nonzero weight that each source neuron drives, int64.
@@ -172,7 +173,7 @@ class Conv:
         output neuron.
         """
         channels, height, width = source_shape
-        _, out_h, out_w = self.target_shape(source_shape)
+        out_h, out_w = self._image_size(source_shape)
         per_group = self.weight.shape[0] // self.groups
         taps = np.count_nonzero(
             self.weight.reshape(self.groups, per_group, *self.weight.shape[1:]), axis=1

@@ -92,7 +92,7 @@ def _read(file: h5py.File) -> ChipNetwork:
         input_shape=_integers(file.attrs["input_shape"]),
         populations=tuple(_read_population(g) for g in _numbered(file["populations"])),
         synapses=tuple(_read_synapse(g) for g in _numbered(file["synapses"])),
-        readout=str(file.attrs["readout"]),
+        readout=file.attrs["readout"],
         metadata=json.loads(file.attrs["metadata"]),
     )
 
@@ -111,7 +111,7 @@ def _read_population(group: h5py.Group) -> Population:
 
 
 def _read_synapse(group: h5py.Group) -> Synapse:
-    ends = {"source": str(group.attrs["source"]), "target": str(group.attrs["target"])}
+    ends: dict[str, Any] = {name: str(group.attrs[name]) for name in ("source", "target")}
     weight = _array(group["weight"])
     kind = group.attrs["kind"]
     if kind == Dense.KIND:

@@ -66,7 +66,7 @@ class NorseLayer(nn.Module):
                 stride=shape.stride,
                 padding=shape.padding,
                 bias=False,
-            ).to(memory_format=torch.channels_last)
+            )
             self.norm: nn.Module = nn.BatchNorm2d(shape.outputs)
         else:
             self.synapse = nn.Linear(shape.inputs, shape.outputs, bias=False)

@@ -24,7 +24,7 @@ import numpy as np
 from snn.errors import DatasetError
 from snn.events.faces import CLASS_NAMES, SPLITS, Clip, FaceSetParameters, clip_keys, render_set
 from snn.events.frames import binary_frames, count_frames
-from snn.events.recording import EVENT_DTYPE, Recording, make_events
+from snn.events.recording import EVENT_FIELDS, Recording, make_events
 
 FORMAT = "spikeface.events"
 VERSION = 1
@@ -80,7 +80,7 @@ class ClipTable:
 
     def _frames(self, to_frames: Callable[..., np.ndarray], n_bins: int, dtype: type) -> np.ndarray:
         width, height = self.sensor_size
-        out = np.zeros((len(self), n_bins, 2, height, width), dtype)
+        out: np.ndarray = np.zeros((len(self), n_bins, 2, height, width), dtype)
         for index in np.flatnonzero(self.event_counts):  # a silent clip has empty frames
             out[index] = to_frames(
                 self.recording(int(index)), n_bins=n_bins, window_us=self.duration_us, start_us=0
@@ -189,7 +189,7 @@ def file_digest(path: str | Path) -> str:
 
 def _write_split(group: h5py.Group, clips: list[Clip]) -> None:
     events = np.concatenate([clip.recording.events for clip in clips])
-    for name in EVENT_DTYPE.names:
+    for name in EVENT_FIELDS:
         group.create_dataset(name, data=events[name], compression="lzf", shuffle=True)
     group["ends"] = np.cumsum([len(clip.recording) for clip in clips], dtype=np.int64)
     group["labels"] = np.array([clip.label for clip in clips], np.int64)
@@ -202,16 +202,17 @@ def _read(file: h5py.File, path: Path) -> EventSet:
         raise DatasetError(
             f"expected format {FORMAT!r} version {VERSION}, found {found[0]!r} version {found[1]!r}"
         )
-    sensor_size = tuple(int(n) for n in file.attrs["sensor_size"])
+    width, height = (int(n) for n in file.attrs["sensor_size"])
     duration_us = int(file.attrs["duration_us"])
     classes = tuple(json.loads(file.attrs["classes"]))
     return EventSet(
         source=path,
         classes=classes,
-        sensor_size=sensor_size,
+        sensor_size=(width, height),
         duration_us=duration_us,
         splits={
-            name: _read_split(file[name], sensor_size, duration_us, len(classes)) for name in SPLITS
+            name: _read_split(file[name], (width, height), duration_us, len(classes))
+            for name in SPLITS
         },
         parameters=json.loads(file.attrs["parameters"]),
     )
@@ -220,10 +221,10 @@ def _read(file: h5py.File, path: Path) -> EventSet:
 def _read_split(
     group: h5py.Group, sensor_size: tuple[int, int], duration_us: int, n_classes: int
 ) -> ClipTable:
-    sizes = {group[name].shape for name in EVENT_DTYPE.names}
+    sizes = {group[name].shape for name in EVENT_FIELDS}
     if len(sizes) != 1 or max(group["x"].shape, default=0) > MAX_EVENTS:
         raise DatasetError(f"{group.name}: columns of sizes {sorted(sizes)} are not one table")
-    events = make_events(*(group[name][...] for name in ("x", "y", "t", "p")))
+    events = make_events(*(group[name][...] for name in EVENT_FIELDS))
     ends, labels, subjects = (group[name][...] for name in ("ends", "labels", "subjects"))
     lengths = np.diff(ends, prepend=0)
     if not len(ends) == len(labels) == len(subjects) or len(ends) == 0:

@@ -62,8 +62,8 @@ def count_frames(
     start = int(events["t"][0]) if start_us is None else start_us
     scale, left, top = _fit(recording.sensor_size, (width, height))
     frames = np.zeros((n_bins, 2, height, width), np.uint16)
-    columns = (np.ascontiguousarray(events[name]) for name in "xytp")
-    _count(*columns, start, window_us, scale, left, top, frames)
+    x, y, t, p = (np.ascontiguousarray(events[name]) for name in "xytp")
+    _count(x, y, t, p, start, window_us, scale, left, top, frames)
     return frames
 
 

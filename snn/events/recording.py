@@ -16,6 +16,7 @@ import numpy as np
 
 from snn.errors import EventFormatError
 
+EVENT_FIELDS = ("x", "y", "t", "p")
 EVENT_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "u1")])
 
 
