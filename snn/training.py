@@ -39,6 +39,9 @@ class TrainingConfig:
         Logits are spike counts per step times this.
     init_rate : float
         Firing rate that every layer is scaled to before the first step; 0 leaves them as drawn.
+    threads : int
+        Of torch. More than one gains little on a small network, and on a machine with other work
+        to do, threads that wait for each other cost more than tenfold.
     seed : int
     augment : AugmentConfig
     """
@@ -50,15 +53,23 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     logit_scale: float = 8.0
     init_rate: float = 0.1
+    threads: int = 1
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0:
-            raise TrainingError(
-                "[training] epochs must be at least 1, batch_size at least 2 and learning_rate "
-                f"above 0, got {self.epochs}, {self.batch_size}, {self.learning_rate}"
-            )
+        lowest = {"epochs": 1, "batch_size": 2, "threads": 1}
+        problems = [
+            f"{name} must be at least {low}, got {getattr(self, name)}"
+            for name, low in lowest.items()
+            if getattr(self, name) < low
+        ]
+        if not self.learning_rate > 0:
+            problems.append(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.init_rate < 1:
+            problems.append(f"init_rate must lie in [0, 1), got {self.init_rate}")
+        if problems:
+            raise TrainingError("[training] " + "; ".join(problems))
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,7 @@ def train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
+    torch.set_num_threads(config.threads)
     state = _resume(network, optimiser, config, checkpoint)
     if state is None:
         state = {"history": [], "best": None, "best_accuracy": -1.0}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,8 +24,6 @@ FAILED, USAGE, MISSING, INTERRUPTED = 1, 2, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    # torch's threads spin while they wait for each other; on a busy machine that costs tenfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:

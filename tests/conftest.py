@@ -4,4 +4,3 @@ import os
 
 # Two threads that wait for each other beside other work cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

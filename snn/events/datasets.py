@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import h5py
 import numpy as np
 
 from snn.errors import DatasetError
-from snn.events.faces import CLASS_NAMES, SPLITS, Clip, FaceSetParameters, clip_keys, render_set
+from snn.events.faces import CLASS_NAMES, SPLITS, Clip, FaceSetParameters, clip_keys, render_clips
 from snn.events.frames import binary_frames, count_frames
 from snn.events.recording import EVENT_FIELDS, Recording, make_events
 
@@ -139,9 +140,12 @@ def write_face_set(
                 duration_us=round(parameters.duration_ms * 1000),
                 parameters=json.dumps(asdict(parameters)),
             )
+            keys = {split: clip_keys(parameters, split) for split in SPLITS}
+            every_key = [key for split in SPLITS for key in keys[split]]
+            rendered = render_clips(parameters, every_key, workers=workers)
             for split in SPLITS:
                 clips = []
-                for clip in render_set(parameters, split, workers=workers):
+                for clip in islice(rendered, len(keys[split])):
                     clips.append(clip)
                     if progress:
                         progress(1)

@@ -5,7 +5,7 @@ clip to clip is drawn here, and how much it may vary is a field of ``FaceSetPara
 
 >>> motion = draw_motion(FaceSetParameters(), label=4, rng=np.random.default_rng(0))
 >>> motion.units.shape
-(96, 2, 18)
+(64, 2, 18)
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class FaceSetParameters:
 
     sensor_size: tuple[int, int] = (64, 64)
     duration_ms: float = 400.0
-    frame_rate_hz: float = 240.0
+    frame_rate_hz: float = 160.0
     train_subjects: int = 100
     validation_subjects: int = 20
     test_subjects: int = 40

@@ -13,7 +13,7 @@ The faces are drawings; a model trained on them knows nothing yet about photogra
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ __all__ = [
     "FaceSetParameters",
     "clip_keys",
     "render_clip",
-    "render_set",
+    "render_clips",
     "split_subjects",
 ]
 
@@ -136,42 +136,25 @@ def clip_keys(parameters: FaceSetParameters, split: str) -> list[tuple[int, int,
     ]
 
 
-def render_set(
-    parameters: FaceSetParameters,
-    split: str,
-    *,
-    workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+def render_clips(
+    parameters: FaceSetParameters, keys: Sequence[tuple[int, int, int]], *, workers: int = 1
 ) -> Iterator[Clip]:
-    """Render the clips of one split, in the order of ``clip_keys``.
+    """Render clips, in the order of their keys.
 
     Parameters
     ----------
     parameters : FaceSetParameters
         The set.
-    split : str
-        One of ``SPLITS``.
+    keys : sequence of (subject, label, take)
+        Which clips, see ``clip_keys``.
     workers : int
-        Processes that render; the clips do not depend on it. With more than one, the calling
-        script needs the usual ``if __name__ == "__main__":`` guard.
-    progress : callable, optional
-        Called as ``progress(done, total)`` after every clip.
+        Processes that render; the clips do not depend on it.
 
     Yields
     ------
     Clip
         Without frames.
     """
-    keys = clip_keys(parameters, split)
-    for done, clip in enumerate(_rendered(parameters, keys, workers), start=1):
-        if progress is not None:
-            progress(done, len(keys))
-        yield clip
-
-
-def _rendered(
-    parameters: FaceSetParameters, keys: list[tuple[int, int, int]], workers: int
-) -> Iterator[Clip]:
     render = partial(_render_key, parameters)
     if workers <= 1:
         yield from map(render, keys)
