@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hardware.analysis.energy import LIMITS, constants, estimate
-from hardware.analysis.metrics import layer_activity
 from hardware.analysis.parity import first_divergence
-from hardware.backends.backend import Backend, every
+from hardware.backends.backend import Backend, ChipRun, every
 from hardware.backends.lava import LavaBackend
 from hardware.backends.simulator import Simulator
 from hardware.chip.network import ChipNetwork
@@ -24,7 +22,7 @@ from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
 from spikeface.progress import progress_bar
 from spikeface.runs import RunFolder
-from spikeface.steps.sections import activity_section, parity_section, simulated
+from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated
 
 SAMPLES_KEPT = 3  # clips whose spikes are kept for pictures
 
@@ -93,35 +91,35 @@ def _run_simulator(
     with progress_bar(len(frames), "integer simulator", "clip") as advance:
         result = Simulator().run(network, frames, progress=advance)
     _keep_samples(run, network, frames, clips.labels)
-    report = run.read_report()
-    accuracy = report["accuracy"]
-    right = result.prediction == clips.labels
-    accuracy["integer"] = simulated(float(right.mean()), n=len(frames))
-    accuracy["integer_minus_float_points"] = simulated(
-        100 * (accuracy["integer"]["value"] - accuracy["float"]["value"])
+    _record_predictions(run, result, clips.labels)
+    run.update_report(
+        spikes=activity_section(network, result, frames.shape[1]),
+        energy=energy_section(
+            network, result, n_steps=frames.shape[1], duration_s=clips.duration_us * 1e-6
+        ),
+        simulator={"host_seconds": result.wall_s, "versions": dict(result.versions)},
     )
-    same = result.prediction == np.array(report["float_predictions"])
-    accuracy["same_prediction_as_float"] = simulated(float(same.mean()))
+
+
+def _record_predictions(run: RunFolder, result: ChipRun, labels: np.ndarray) -> None:
+    """Accuracy of the integers, its distance from the floats, and the confusion matrix."""
+    report = run.read_report()
+    predictions = report["predictions"] | {"integer": result.prediction.tolist()}
+    right = result.prediction == labels
+    same = result.prediction == np.array(predictions["float"])
+    in_float = report["accuracy"]["float"]["value"]
     n_classes = len(report["data"]["classes"])
     confusion = np.zeros((n_classes, n_classes), int)
-    np.add.at(confusion, (clips.labels, result.prediction), 1)
-    activity = layer_activity(network, result, frames.shape[1])
-    duration_s = clips.duration_us * 1e-6
+    np.add.at(confusion, (labels, result.prediction), 1)
     run.update_report(
-        accuracy=accuracy,
-        confusion={"tag": "simulated", "rows_are_true_classes": confusion.tolist()},
-        spikes=activity_section(network, result, frames.shape[1]),
-        energy={
-            "tag": "estimated",
-            "per": f"clip of {duration_s:g} s",
-            "rows": [
-                row.as_dict()
-                for row in estimate(activity, n_steps=frames.shape[1], duration_s=duration_s)
-            ],
-            "constants": [vars(constant) for constant in constants()],
-            "limits": list(LIMITS),
+        accuracy=report["accuracy"]
+        | {
+            "integer": simulated(float(right.mean()), n=len(labels)),
+            "integer_minus_float_points": simulated(100 * (float(right.mean()) - in_float)),
+            "same_prediction_as_float": simulated(float(same.mean())),
         },
-        simulator={"host_seconds": result.wall_s, "versions": dict(result.versions)},
+        predictions=predictions,
+        confusion={"tag": "simulated", "rows_are_true_classes": confusion.tolist()},
     )
 
 
@@ -205,6 +203,8 @@ def _window_us(network: ChipNetwork) -> int:
 
 def _test_clips(report: dict[str, Any], network: ChipNetwork) -> ClipTable:
     """The test clips of the set this run was trained on, when it is still that set."""
+    if "data" not in report:
+        raise RunFolderError("report.json does not say what was trained on; train again")
     path = Path(report["data"]["file"])
     events = load_event_set(path)
     if file_digest(path) != report["data"]["sha256"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hardware.analysis.energy import LIMITS, constants, estimate
 from hardware.analysis.metrics import input_spikes, layer_activity
 from hardware.analysis.parity import Divergence
 from hardware.backends.backend import ChipRun
@@ -25,6 +26,22 @@ def activity_section(network: ChipNetwork, result: ChipRun, n_steps: int) -> dic
         "synaptic_operations": sum(layer.synops for layer in activity),
         "dense_operations": sum(layer.dense for layer in activity),
         "layers": [layer.as_dict() for layer in activity],
+    }
+
+
+def energy_section(
+    network: ChipNetwork, result: ChipRun, *, n_steps: int, duration_s: float
+) -> dict[str, Any]:
+    """Estimated energy per clip, with the source of every constant and what is left out."""
+    rows = estimate(
+        layer_activity(network, result, n_steps), n_steps=n_steps, duration_s=duration_s
+    )
+    return {
+        "tag": "estimated",
+        "per": f"clip of {duration_s:g} s",
+        "rows": [row.as_dict() for row in rows],
+        "constants": [vars(constant) for constant in constants()],
+        "limits": list(LIMITS),
     }
 
 

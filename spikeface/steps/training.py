@@ -83,7 +83,11 @@ def train(run: RunFolder, config: Config, events: EventSet) -> None:
             "float": simulated(tested.accuracy, n=len(splits["test"].labels)),
             **_baselines(events),
         },
-        float_predictions=tested.predictions.tolist(),
+        predictions={
+            "tag": "simulated",
+            "labels": splits["test"].labels.tolist(),
+            "float": tested.predictions.tolist(),
+        },
     )
 
 
