@@ -11,7 +11,6 @@ forward Euler step of NIR's LIF with ``tau = dt / decay`` and ``r = gain / decay
 from __future__ import annotations
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from snn.files import replacing
 from snn.models import SpikingNetwork, TrainedLayer
 
 
@@ -47,12 +47,8 @@ def write_nir(
     path = Path(path)
     graph = to_nir(network, input_shape=input_shape, dt_us=dt_us)
     graph.metadata["spikeface"] = json.dumps({"dt_us": dt_us, **(metadata or {})})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         nir.write(temporary, graph)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_nir(network: SpikingNetwork, *, input_shape: tuple[int, ...], dt_us: int) -> nir.NIRGraph:

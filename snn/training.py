@@ -10,7 +10,6 @@ the same weights as one that was not.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from torch import nn
 
 from snn.errors import TrainingError
 from snn.events.augment import AugmentConfig, augment
+from snn.files import replacing
 from snn.models import SpikingNetwork
 
 
@@ -342,17 +342,14 @@ def _save(
     path: Path,
 ) -> None:
     """Write a checkpoint that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "config": asdict(config),
-            **state,
-        },
-        temporary,
-    )
-    temporary.replace(path)
+    saved = {
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "config": asdict(config),
+        **state,
+    }
+    with replacing(path) as temporary:
+        torch.save(saved, temporary)
 
 
 def _resume(

@@ -31,7 +31,7 @@ from spikeface.figure_style import (
     short,
     styled,
 )
-from spikeface.runs import replacing
+from spikeface.runs import writing
 from spikeface.spike_figures import polarity_image
 
 STRONG = 0.7  # share of a row from which a cell is dark enough for light text
@@ -213,7 +213,7 @@ def save_faces_preview(path: Path, parameters: FaceSetParameters) -> None:
     if path.exists():
         raise SpikefaceError(f"{path}: exists already; choose another name or remove it")
     figure = faces_sheet(parameters)
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=PREVIEW_DPI, metadata={"Software": None})
 
 

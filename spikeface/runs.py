@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from snn.files import replacing
 from spikeface.environment import environment
 from spikeface.errors import RunFolderError
 
@@ -137,34 +138,30 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write ``metrics.csv``, a row an epoch."""
-        with replacing(self.metrics) as temporary, temporary.open("w", newline="") as file:
+        with writing(self.metrics) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
 
     def write_samples(self, **arrays: np.ndarray) -> None:
         """Write ``samples.npz``."""
-        with replacing(self.samples) as temporary, temporary.open("wb") as file:
+        with writing(self.samples) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when all went well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def writing(path: Path) -> Iterator[Path]:
+    """``replacing`` with an error of this package."""
     try:
-        yield temporary
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file that appears whole or not at all."""
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

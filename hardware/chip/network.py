@@ -150,6 +150,8 @@ class Conv:
         """Shape this synapse produces from its source, or None when it does not fit."""
         if self.weight.ndim != 4 or len(source_shape) != 3 or self.groups < 1:
             return None
+        if min(*self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            return None
         if self.weight.shape[1] * self.groups != source_shape[0]:
             return None
         size = self._image_size(source_shape)

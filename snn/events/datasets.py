@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -26,6 +25,7 @@ from snn.errors import DatasetError
 from snn.events.faces import CLASS_NAMES, SPLITS, Clip, FaceSetParameters, clip_keys, render_clips
 from snn.events.frames import binary_frames, count_frames
 from snn.events.recording import EVENT_FIELDS, Recording, make_events
+from snn.files import replacing
 
 FORMAT = "spikeface.events"
 VERSION = 1
@@ -128,10 +128,9 @@ def write_face_set(
     path = Path(path)
     if path.exists():
         raise DatasetError(f"{path}: exists already; choose another name or remove it")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
             file.attrs.update(
                 format=FORMAT,
                 version=VERSION,
@@ -140,22 +139,28 @@ def write_face_set(
                 duration_us=round(parameters.duration_ms * 1000),
                 parameters=json.dumps(asdict(parameters)),
             )
-            keys = {split: clip_keys(parameters, split) for split in SPLITS}
-            every_key = [key for split in SPLITS for key in keys[split]]
-            rendered = render_clips(parameters, every_key, workers=workers)
-            for split in SPLITS:
-                clips = []
-                for clip in islice(rendered, len(keys[split])):
-                    clips.append(clip)
-                    if progress:
-                        progress(1)
-                _write_split(file.create_group(split), clips)
-        temporary.replace(path)
+            _render_splits(file, parameters, workers=workers, progress=progress)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error})") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+
+
+def _render_splits(
+    file: h5py.File,
+    parameters: FaceSetParameters,
+    *,
+    workers: int,
+    progress: Callable[[int], None] | None,
+) -> None:
+    keys = {split: clip_keys(parameters, split) for split in SPLITS}
+    every_key = [key for split in SPLITS for key in keys[split]]
+    rendered = render_clips(parameters, every_key, workers=workers)
+    for split in SPLITS:
+        clips = []
+        for clip in islice(rendered, len(keys[split])):
+            clips.append(clip)
+            if progress:
+                progress(1)
+        _write_split(file.create_group(split), clips)
 
 
 def n_clips(parameters: FaceSetParameters) -> int:

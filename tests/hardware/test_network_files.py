@@ -89,6 +89,9 @@ def test_all_problems_come_in_one_error(network):
         ({"target": "nowhere"}, "no population 'nowhere'"),
         ({"stride": (1, 1)}, "the target has"),
         ({"groups": 3}, "the target has"),
+        ({"groups": 0}, "give nothing"),
+        ({"stride": (0, 1)}, "give nothing"),
+        ({"padding": (-1, 0)}, "give nothing"),
     ],
 )
 def test_broken_graphs_are_refused(network, synapse, message):

@@ -74,9 +74,16 @@ def test_resumed_training_ends_with_the_same_weights(split, tmp_path):
 
 
 def test_a_dead_network_is_refused_before_the_first_step(split, tmp_path):
+    config = dataclasses.replace(CONFIG, init_rate=0.0)
     with pytest.raises(TrainingError, match=r"cannot learn: conv1 fires in 0 %"):
-        train(fresh(threshold=50.0), split, split, CONFIG, checkpoint=tmp_path / "c.pt")
+        train(fresh(threshold=50.0), split, split, config, checkpoint=tmp_path / "c.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_high_threshold_is_met_by_scaling(split, tmp_path):
+    config = dataclasses.replace(CONFIG, epochs=1, init_rate=0.1)
+    history = train(fresh(threshold=50.0), split, split, config, checkpoint=tmp_path / "c.pt")
+    assert 0.02 < history[0].mean_rate < 0.5
 
 
 def test_rates_that_are_fine_pass():
