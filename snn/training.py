@@ -46,12 +46,12 @@ class TrainingConfig:
     augment : AugmentConfig
     """
 
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 3e-3
+    epochs: int = 20
+    batch_size: int = 16
+    learning_rate: float = 6e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
-    logit_scale: float = 8.0
+    logit_scale: float = 4.0
     init_rate: float = 0.1
     threads: int = 1
     seed: int = 0

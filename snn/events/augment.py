@@ -26,8 +26,8 @@ class AugmentConfig:
     """
 
     flip: float = 0.5
-    shift: int = 4
-    drop: float = 0.2
+    shift: int = 2
+    drop: float = 0.0
 
 
 def augment(frames: torch.Tensor, config: AugmentConfig, rng: torch.Generator) -> torch.Tensor:
