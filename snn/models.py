@@ -111,7 +111,7 @@ class TrainedLayer:
     bias : ndarray of float32, shape (C_out,) or (F_out,)
     decay, gain, threshold : float
     weight_scale : float, optional
-        Set when the weights times this scale are already the chip's even integers.
+        Set when weight times gain times this is already the chip's even integer.
     """
 
     shape: LayerShape
@@ -141,6 +141,10 @@ class SpikingNetwork(torch.nn.Module):
     @abstractmethod
     def weight_gains(self) -> list[torch.Tensor]:
         """Per layer, the parameter that scales its input currents."""
+
+    @abstractmethod
+    def use_chip_grid(self) -> None:
+        """From now on run with folded weights, rounded to what the chip can hold."""
 
     @abstractmethod
     def trained_layers(self) -> list[TrainedLayer]:

@@ -32,6 +32,9 @@ class TrainingConfig:
     Parameters
     ----------
     epochs, batch_size : int
+    grid_epochs : int
+        The last epochs run on the chip's weight grid (``snn.grid``) with the statistics of batch
+        normalisation held; the best of them is kept. 0 trains in floats to the end.
     learning_rate : float
         Peak of a schedule that warms up over the first tenth and falls as a cosine to zero.
     weight_decay, label_smoothing : float
@@ -48,6 +51,7 @@ class TrainingConfig:
 
     epochs: int = 20
     batch_size: int = 16
+    grid_epochs: int = 6
     learning_rate: float = 6e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
@@ -64,12 +68,18 @@ class TrainingConfig:
             for name, low in lowest.items()
             if getattr(self, name) < low
         ]
+        if not 0 <= self.grid_epochs <= self.epochs:
+            problems.append(f"grid_epochs must lie in [0, epochs], got {self.grid_epochs}")
         if not self.learning_rate > 0:
             problems.append(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.init_rate < 1:
             problems.append(f"init_rate must lie in [0, 1), got {self.init_rate}")
         if problems:
             raise TrainingError("[training] " + "; ".join(problems))
+
+    def is_on_grid(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, runs on the chip's weight grid."""
+        return epoch >= self.epochs - self.grid_epochs
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class EpochMetrics:
     train_accuracy: float
     validation_accuracy: float
     mean_rate: float
+    on_grid: bool
     learning_rate: float
     seconds: float
 
@@ -177,15 +188,20 @@ def train(
         if on_epoch:
             on_epoch(metrics)
     for epoch in range(len(history), config.epochs):
+        if config.is_on_grid(epoch):
+            network.use_chip_grid()
         metrics = _run_epoch(network, optimiser, training, validation, config, epoch, on_batch)
         history.append(metrics)
-        if metrics.validation_accuracy > state["best_accuracy"]:
+        may_be_kept = metrics.on_grid or not config.grid_epochs
+        if may_be_kept and metrics.validation_accuracy > state["best_accuracy"]:
             state["best_accuracy"] = metrics.validation_accuracy
             state["best"] = {k: v.clone() for k, v in network.state_dict().items()}
         state["history"] = [asdict(row) for row in history]
         _save(network, optimiser, config, state, checkpoint)
         if on_epoch:
             on_epoch(metrics)
+    if config.grid_epochs:
+        network.use_chip_grid()
     network.load_state_dict(state["best"])
     return history
 
@@ -321,6 +337,7 @@ def _run_epoch(
         train_accuracy=correct / seen,
         validation_accuracy=evaluate(network, validation).accuracy,
         mean_rate=rate_sum / seen,
+        on_grid=config.is_on_grid(epoch),
         learning_rate=lr,
         seconds=time.perf_counter() - started,
     )

@@ -14,6 +14,7 @@ from typing import Any
 from snn.events.datasets import load_event_set
 from spikeface import steps
 from spikeface.config import CONFIGS, Config, load_config, to_toml
+from spikeface.figures import save_faces_preview
 from spikeface.report import write_report
 from spikeface.runs import RunFolder
 
@@ -47,7 +48,7 @@ def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
     run = RunFolder.create(path, to_toml(config), resume=resume)
     data = run.path / DATA
     todo: list[tuple[str, str, Callable[[], object]]] = [
-        ("faces", "render event faces", lambda: steps.render_faces(data, config)),
+        ("faces", "render event faces", lambda: _render(run, data, config)),
         (
             "train",
             f"train with {config.model.engine}",
@@ -67,10 +68,19 @@ def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
         ("report", "write the report", lambda: write_report(run)),
     ]
     for number, (name, text, action) in enumerate(todo, start=1):
-        if run.is_done(name) or (name == "faces" and data.exists()):
+        if run.is_done(name):
             continue
         started = time.perf_counter()
         print(f"[{number}/{len(todo)}] {text}", file=sys.stderr, flush=True)
         action()
         print(f"      {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     return run.read_report()
+
+
+def _render(run: RunFolder, data: Path, config: Config) -> None:
+    """Faces, and a look at them; each is kept when an interrupted demo goes on."""
+    with run.step("faces"):
+        if not data.exists():
+            steps.render_faces(data, config)
+        if not (preview := data.with_suffix(".png")).exists():
+            save_faces_preview(preview, config.faces)

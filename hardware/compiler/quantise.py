@@ -26,6 +26,8 @@ from hardware.chip.network import ChipNetwork, Conv, Dense, Population, Synapse
 from hardware.compiler.nir import FloatLayer, FloatNetwork
 from hardware.errors import UnsupportedNetworkError
 
+FLOAT32_NOISE = 1e-12  # noise to signal of weights on the grid that came as float32
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerLoss:
@@ -157,7 +159,8 @@ def _loss(layer: FloatLayer, scale: float, weight: np.ndarray, population: Popul
     exact = layer.weight * scale
     noise = np.square(weight - exact).sum()
     signal = np.square(exact).sum()
-    sqnr = float(10 * np.log10(signal / noise)) if noise and signal else None
+    exactly = noise <= FLOAT32_NOISE * signal
+    sqnr = None if exactly else float(10 * np.log10(signal / noise))
     bias = population.bias / (scale * (1 << reg.INPUT_SHIFT))
     nonzero = np.count_nonzero(layer.weight)
     return LayerLoss(

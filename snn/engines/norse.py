@@ -12,6 +12,7 @@ import torch
 from norse.torch import LIFBoxCell, LIFBoxParameters
 from torch import nn
 
+from snn.grid import grid_scale, round_to_grid
 from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
 
 
@@ -35,6 +36,11 @@ class NorseNetwork(SpikingNetwork):
     def weight_gains(self) -> list[torch.Tensor]:
         """The gains of batch normalisation, one per output channel."""
         return [layer.norm.weight for layer in self.layers]
+
+    def use_chip_grid(self) -> None:
+        """See ``SpikingNetwork.use_chip_grid``."""
+        for layer in self.layers:
+            layer.on_grid = True
 
     def trained_layers(self) -> list[TrainedLayer]:
         """See ``SpikingNetwork.trained_layers``."""
@@ -73,6 +79,7 @@ class NorseLayer(nn.Module):
             self.norm = nn.BatchNorm1d(shape.outputs)
         self.gain = 1.0 / config.tau_steps
         self.threshold = config.threshold
+        self.on_grid = False
         # norse's derivative of this method is 2/sqrt(pi) exp(-(alpha (v - v_th))^2). Its default,
         # "super", ignores alpha in norse 1.1 (functional/superspike.py): the width is always 1.
         parameters = LIFBoxParameters(
@@ -93,7 +100,7 @@ class NorseLayer(nn.Module):
             if self.shape.is_conv
             else flat.flatten(1)
         )
-        current = self.norm(self.synapse(flat)).unflatten(0, (steps, batch))
+        current = self._current(flat).unflatten(0, (steps, batch))
         state, out = None, []
         for step in current:
             z, state = self.neuron(step, state)
@@ -102,16 +109,37 @@ class NorseLayer(nn.Module):
 
     def trained(self) -> TrainedLayer:
         """The layer with its batch normalisation folded into weight and bias."""
-        norm = self.norm
-        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
-        weight = self.synapse.weight.detach()
-        folded = weight * scale.view(-1, *[1] * (weight.dim() - 1))
-        bias = norm.bias.detach() - norm.running_mean * scale
+        with torch.no_grad():
+            weight, bias = self._folded()
+            scale = grid_scale(self.gain * weight, self.threshold) if self.on_grid else None
+            if scale is not None:
+                weight = round_to_grid(weight, self.gain * scale)
         return TrainedLayer(
             shape=self.shape,
-            weight=folded.contiguous().numpy(),
+            weight=weight.contiguous().numpy(),
             bias=bias.numpy(),
             decay=self.gain,
             gain=self.gain,
             threshold=self.threshold,
+            weight_scale=scale,
         )
+
+    def _current(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Input currents of all steps; on the grid, through the weights that the chip will hold."""
+        if not self.on_grid:
+            return self.norm(self.synapse(spikes))
+        weight, bias = self._folded()
+        scale = grid_scale(self.gain * weight, self.threshold)
+        weight = round_to_grid(weight, self.gain * scale)
+        if not self.shape.is_conv:
+            return nn.functional.linear(spikes, weight, bias)
+        geometry = {"stride": self.shape.stride, "padding": self.shape.padding}
+        return nn.functional.conv2d(spikes, weight, bias, **geometry)
+
+    def _folded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight and bias with the batch normalisation of evaluation in them."""
+        norm = self.norm
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weight = self.synapse.weight
+        folded = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+        return folded, norm.bias - norm.running_mean * scale

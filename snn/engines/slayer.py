@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import warnings
 from functools import partial
 from typing import Any
 
@@ -75,6 +76,9 @@ class SlayerNetwork(SpikingNetwork):
         """The magnitudes of weight normalisation, one per output channel."""
         return [block.synapse.weight_g for block in self.blocks]
 
+    def use_chip_grid(self) -> None:
+        """Nothing to do: SLAYER is never off the grid."""
+
     def trained_layers(self) -> list[TrainedLayer]:
         """See ``SpikingNetwork.trained_layers``."""
         return [
@@ -109,6 +113,13 @@ def weight_scale(config: ModelConfig, shape: LayerShape) -> int:
 
 
 def _block(config: ModelConfig, shape: LayerShape) -> nn.Module:
+    with warnings.catch_warnings():
+        # lava-dl uses torch's former weight_norm, which still works in the torch it is bound to.
+        warnings.filterwarnings("ignore", message=".*weight_norm is deprecated")
+        return _new_block(config, shape)
+
+
+def _new_block(config: ModelConfig, shape: LayerShape) -> nn.Module:
     blocks = import_slayer().block.cuba
     neuron = neuron_parameters(config, shape)
     common = {"weight_norm": True, "delay_shift": False}

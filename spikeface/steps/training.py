@@ -62,7 +62,8 @@ def train(run: RunFolder, config: Config, events: EventSet) -> None:
             dt_us=events.duration_us // config.frames.n_bins,
             metadata={"classes": list(events.classes), "n_steps": config.frames.n_bins},
         )
-    best = max(history, key=lambda m: m.validation_accuracy)
+    candidates = [m for m in history if m.on_grid] or history
+    best = max(candidates, key=lambda m: m.validation_accuracy)
     run.update_report(
         name=run.path.name,
         data=_describe_data(events),

@@ -99,6 +99,24 @@ def test_norse_stays_close_to_its_integers(frames):
     assert np.mean(run.traces["conv1", "spikes"] != first) < 2e-3
 
 
+def test_norse_on_the_grid_runs_on_the_chip_as_it_trained(frames):
+    network = fresh("norse", frames)
+    network.use_chip_grid()
+    chip, losses = quantise(from_nir(to_nir(network, input_shape=INPUT, dt_us=1000)))
+    assert all(loss.weight_sqnr_db is None for loss in losses)  # exact
+    run = Simulator().run(chip, frames.numpy().astype(np.uint8), probes=every(chip, "spikes"))
+    for train, (name, _) in zip(spike_trains(network, frames), every(chip, "spikes"), strict=True):
+        # What is left: states and biases of the chip are rounded, those of floats are not.
+        assert np.mean(run.traces[name, "spikes"] != train) < 2e-3, name
+
+
+def test_the_grid_lets_gradients_pass(frames):
+    network = fresh("norse", frames).train()
+    network.use_chip_grid()
+    network(frames)[-1].sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
 def test_nir_file_can_be_read_by_nir_itself(frames, tmp_path):
     network = fresh("norse", frames)
     write_nir(network, tmp_path / "n.nir", input_shape=INPUT, dt_us=2500)
