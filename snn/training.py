@@ -32,9 +32,10 @@ class TrainingConfig:
     Parameters
     ----------
     epochs, batch_size : int
-    grid_epochs : int
-        The last epochs run on the chip's weight grid (``snn.grid``) with the statistics of batch
-        normalisation held; the best of them is kept. 0 trains in floats to the end.
+    grid_share : float
+        Share of the epochs, the last ones, that run on the chip's weight grid (``snn.grid``) with
+        the statistics of batch normalisation held; the best of them is kept. 0 trains in floats
+        to the end.
     learning_rate : float
         Peak of a schedule that warms up over the first tenth and falls as a cosine to zero.
     weight_decay, label_smoothing : float
@@ -51,7 +52,7 @@ class TrainingConfig:
 
     epochs: int = 20
     batch_size: int = 16
-    grid_epochs: int = 6
+    grid_share: float = 0.3
     learning_rate: float = 6e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
@@ -68,8 +69,8 @@ class TrainingConfig:
             for name, low in lowest.items()
             if getattr(self, name) < low
         ]
-        if not 0 <= self.grid_epochs <= self.epochs:
-            problems.append(f"grid_epochs must lie in [0, epochs], got {self.grid_epochs}")
+        if not 0 <= self.grid_share <= 1:
+            problems.append(f"grid_share must lie in [0, 1], got {self.grid_share}")
         if not self.learning_rate > 0:
             problems.append(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.init_rate < 1:
@@ -79,7 +80,7 @@ class TrainingConfig:
 
     def is_on_grid(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, runs on the chip's weight grid."""
-        return epoch >= self.epochs - self.grid_epochs
+        return epoch >= self.epochs - round(self.grid_share * self.epochs)
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,13 @@ def train(
             on_batch(len(training.frames))
         if on_epoch:
             on_epoch(metrics)
+    ends_on_grid = config.is_on_grid(config.epochs - 1)
     for epoch in range(len(history), config.epochs):
         if config.is_on_grid(epoch):
             network.use_chip_grid()
         metrics = _run_epoch(network, optimiser, training, validation, config, epoch, on_batch)
         history.append(metrics)
-        may_be_kept = metrics.on_grid or not config.grid_epochs
+        may_be_kept = metrics.on_grid or not ends_on_grid
         if may_be_kept and metrics.validation_accuracy > state["best_accuracy"]:
             state["best_accuracy"] = metrics.validation_accuracy
             state["best"] = {k: v.clone() for k, v in network.state_dict().items()}
@@ -200,7 +202,7 @@ def train(
         _save(network, optimiser, config, state, checkpoint)
         if on_epoch:
             on_epoch(metrics)
-    if config.grid_epochs:
+    if ends_on_grid:
         network.use_chip_grid()
     network.load_state_dict(state["best"])
     return history

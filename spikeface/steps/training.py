@@ -53,7 +53,9 @@ def train(run: RunFolder, config: Config, events: EventSet) -> None:
             ),
             on_batch=advance,
         )
-        run.write_metrics([vars(metrics) for metrics in history])
+        run.write_metrics(
+            [vars(metrics) | {"on_grid": int(metrics.on_grid)} for metrics in history]
+        )
         tested = evaluate(network, splits["test"])
         write_nir(
             network,

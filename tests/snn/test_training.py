@@ -21,7 +21,7 @@ from snn.training import (
 SHAPE = (2, 12, 12)
 CONFIG = TrainingConfig(
     epochs=4,
-    grid_epochs=2,
+    grid_share=0.5,
     batch_size=8,
     learning_rate=1e-2,
     augment=AugmentConfig(shift=1, drop=0.1),
@@ -85,7 +85,7 @@ def test_a_dead_network_is_refused_before_the_first_step(split, tmp_path):
 
 
 def test_a_high_threshold_is_met_by_scaling(split, tmp_path):
-    config = dataclasses.replace(CONFIG, epochs=1, grid_epochs=0, init_rate=0.1)
+    config = dataclasses.replace(CONFIG, epochs=1, grid_share=0.0, init_rate=0.1)
     history = train(fresh(threshold=50.0), split, split, config, checkpoint=tmp_path / "c.pt")
     assert 0.02 < history[0].mean_rate < 0.5
 

@@ -24,7 +24,6 @@ TINY = [
     "model.kernels=[3, 3]",
     "model.hidden=8",
     "training.epochs=2",
-    "training.grid_epochs=1",
     "training.batch_size=7",
     "lava.samples=2",
 ]
