@@ -105,9 +105,9 @@ def test_norse_on_the_grid_runs_on_the_chip_as_it_trained(frames):
     chip, losses = quantise(from_nir(to_nir(network, input_shape=INPUT, dt_us=1000)))
     assert all(loss.weight_sqnr_db is None for loss in losses)  # exact
     run = Simulator().run(chip, frames.numpy().astype(np.uint8), probes=every(chip, "spikes"))
+    assert all(loss.bias_error == 0 == loss.threshold_error for loss in losses)
     for train, (name, _) in zip(spike_trains(network, frames), every(chip, "spikes"), strict=True):
-        # What is left: states and biases of the chip are rounded, those of floats are not.
-        assert np.mean(run.traces[name, "spikes"] != train) < 2e-3, name
+        np.testing.assert_array_equal(run.traces[name, "spikes"], train, err_msg=name)
 
 
 def test_the_grid_lets_gradients_pass(frames):
