@@ -12,6 +12,8 @@ from hardware.backends.loihi import loihi_availability
 from hardware.backends.simulator import Simulator
 from spikeface.environment import versions
 
+LISTED_OF_A_KIND = 3
+
 
 def examine() -> dict[str, Any]:
     """Versions, backends and leftovers, as plain values."""
@@ -45,15 +47,23 @@ def lines(findings: dict[str, Any]) -> list[str]:
     for item in findings["capabilities"]:
         mark = "yes" if item["available"] else "no "
         out.append(f"  {mark}  {item['enables']:<32} {item['reason']}")
-    out += [""] + [
-        f"removed {item['kind']} {item['identity']}: {item['description']}"
-        for item in findings.get("cleaned", [])
-    ]
-    leftovers = findings["leftovers"]
-    if not leftovers:
+    out += ["", *_listed("removed", findings.get("cleaned", []))]
+    if not findings["leftovers"]:
         return [*out, "no leftovers of Lava runs"]
-    out += [f"left behind: {i['kind']} {i['identity']}, {i['description']}" for i in leftovers]
+    out += _listed("left behind", findings["leftovers"])
     return [*out, "remove them with 'spikeface doctor --clean'"]
+
+
+def _listed(what: str, items: list[dict[str, Any]]) -> list[str]:
+    """A line an item, but of each kind only the first few."""
+    out = []
+    for kind in dict.fromkeys(item["kind"] for item in items):
+        alike = [item for item in items if item["kind"] == kind]
+        shown = alike[:LISTED_OF_A_KIND]
+        out += [f"{what}: {kind} {item['identity']}, {item['description']}" for item in shown]
+        if len(alike) > len(shown):
+            out.append(f"{what}: {len(alike) - len(shown)} more of the kind {kind}")
+    return out
 
 
 def _package(enables: str, package: str, installed: dict[str, str | None]) -> dict[str, Any]:

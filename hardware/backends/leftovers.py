@@ -97,15 +97,16 @@ def find_leftovers() -> list[Leftover]:
 
 def clean(leftovers: list[Leftover]) -> None:
     """Kill, unlink and remove; what is gone already is no error."""
-    workers = {str(process.pid) for process, _ in _workers()}
+    chosen = {leftover.identity for leftover in leftovers if leftover.kind == "process"}
+    workers = [process for process, _ in _workers() if str(process.pid) in chosen]
+    for process in workers:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(workers, timeout=END_LIMIT_S)
     for leftover in leftovers:
-        if leftover.kind == "process":
-            if leftover.identity in workers:
-                with suppress(ProcessLookupError):
-                    os.kill(int(leftover.identity), signal.SIGKILL)
-        elif leftover.kind == "segment":
+        if leftover.kind == "segment":
             Path(leftover.identity).unlink(missing_ok=True)
-        else:
+        elif leftover.kind == "folder":
             shutil.rmtree(leftover.identity, ignore_errors=True)
 
 

@@ -221,7 +221,7 @@ def test_doctor_finds_and_removes_what_a_killed_run_left(capsys):
         code, out, _ = call(capsys, "doctor")
         assert code == 0 and f"left behind: segment {dead}" in out
         code, out, _ = call(capsys, "doctor", "--clean")
-        assert code == 0 and f"removed segment {dead}" in out
+        assert code == 0 and f"removed: segment {dead}" in out
         assert not dead.exists()
     finally:
         dead.unlink(missing_ok=True)
