@@ -138,9 +138,20 @@ def from_nir(graph: nir.NIRGraph) -> FloatNetwork:
     return FloatNetwork(
         input_shape=input_shape,
         layers=tuple(layers),
-        metadata=json.loads(graph.metadata.get("spikeface", "{}")),
+        metadata=_metadata(graph),
         assumptions=tuple(dict.fromkeys(assumptions)),
     )
+
+
+def _metadata(graph: nir.NIRGraph) -> dict[str, Any]:
+    """What this tool wrote along with the graph; empty for graphs of other tools."""
+    try:
+        metadata = json.loads(graph.metadata.get("spikeface", "{}"))
+    except (TypeError, ValueError) as error:
+        raise NetworkFormatError(f"the metadata 'spikeface' is not JSON ({error})") from error
+    if not isinstance(metadata, dict):
+        raise NetworkFormatError(f"the metadata 'spikeface' is no table but {metadata!r}")
+    return metadata
 
 
 def _chain(graph: nir.NIRGraph) -> list[tuple[str, nir.NIRNode]]:

@@ -115,6 +115,14 @@ def test_weights_that_dwarf_the_threshold_are_refused():
         quantise(from_nir(dense_graph([[1000.0]], threshold=1e-3)))
 
 
+def test_foreign_metadata_is_refused():
+    graph = dense_graph([[1.0]])
+    for wrong in ("{", "[1]"):
+        graph.metadata["spikeface"] = wrong
+        with pytest.raises(NetworkFormatError, match="metadata 'spikeface'"):
+            from_nir(graph)
+
+
 def test_foreign_file(tmp_path):
     path = tmp_path / "x.nir"
     path.write_bytes(b"not a graph")
