@@ -121,8 +121,9 @@ class Evaluation:
 
 def first_argmax(counts: torch.Tensor) -> torch.Tensor:
     """Index of the first largest value in each row; torch's argmax does not promise which."""
-    largest = counts.amax(dim=1, keepdim=True)
-    return (counts == largest).to(torch.uint8).argmax(dim=1)
+    positions = torch.arange(counts.shape[1]).expand_as(counts)
+    is_largest = counts == counts.amax(dim=1, keepdim=True)
+    return torch.where(is_largest, positions, counts.shape[1]).amin(dim=1)
 
 
 @torch.no_grad()

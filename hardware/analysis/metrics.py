@@ -60,7 +60,7 @@ def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[La
     n_steps : int
         Time steps of each sample.
     """
-    synapses = _synapse_counts(network)
+    synapses, dense = _synapse_counts(network), dense_operations(network)
     rows = []
     for population in network.populations:
         name, neurons = population.name, population.n_neurons
@@ -74,7 +74,7 @@ def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[La
                 weights=sum(int(s.weight.size) for s in network.incoming(name)),
                 spikes=spikes,
                 synops=float(np.mean(run.synops[name])),
-                dense=float(dense_operations(network)[name] * n_steps),
+                dense=float(dense[name] * n_steps),
                 rate=rate,
                 activation_sparsity=1 - rate,
             )

@@ -1,7 +1,7 @@
-"""Is a Loihi 2 board reachable from here?
+"""How far a Loihi 2 board is from here.
 
-Three states, told apart without ever calling into Lava's hardware path, which raises confusing
-errors when its closed extension is absent: no extension, an extension but no board, reachable.
+Told without ever calling into Lava's hardware path, which raises confusing errors when its closed
+extension is absent. Networks cannot be sent to a board yet, so no state says that one can.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ COMPILER = "lava.magma.compiler.subcompilers.nc"  # only Intel's extension insta
 
 
 def loihi_availability() -> Availability:
-    """Whether Intel's extension is installed and a board seems reachable, and what to do next."""
+    """Whether Intel's extension is installed, whether something leads to a board, what is next."""
     if not _extension_installed():
         return Availability(
             "not installed",
             "Intel's lava-loihi extension is not installed; it comes with membership of the Intel "
             "Neuromorphic Research Community",
         )
-    if os.environ.get("NXSDKHOST"):
-        return Availability("available", f"board at NXSDKHOST={os.environ['NXSDKHOST']}")
-    if shutil.which("sinfo"):
-        return Availability("available", "boards are scheduled by SLURM (sinfo is on the PATH)")
+    if not os.environ.get("NXSDKHOST") and not shutil.which("sinfo"):
+        return Availability(
+            "not reachable",
+            "lava-loihi is installed, but neither SLURM (sinfo) nor NXSDKHOST leads to a board",
+        )
     return Availability(
         "not reachable",
-        "lava-loihi is installed, but neither SLURM (sinfo) nor NXSDKHOST leads to a board",
+        "lava-loihi is installed and SLURM or NXSDKHOST may lead to a board, "
+        "but running on one is not supported yet; use the simulator",
     )
 
 
