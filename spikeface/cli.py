@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SpikefaceError, HardwareError, SnnError) as error:
         return _fail(error, FAILED)
     except KeyboardInterrupt:
-        return _fail("interrupted; --resume goes on where training stood", INTERRUPTED)
+        return _fail("interrupted; train and demo go on with --resume", INTERRUPTED)
 
 
 def _fail(error: Exception | str, code: int) -> int:

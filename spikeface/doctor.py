@@ -24,7 +24,6 @@ def examine() -> dict[str, Any]:
         "capabilities": [
             _package("train with norse", "norse", installed),
             _package("train with SLAYER", "lava-dl", installed),
-            _gpu(),
             _backend("run on the integer simulator", Simulator().is_available()),
             _backend("run on Lava's CPU simulator", LavaBackend().is_available()),
             _backend("run on a Loihi 2 board", loihi_availability()),
@@ -79,13 +78,3 @@ def _backend(enables: str, availability: Availability) -> dict[str, Any]:
         "state": availability.state,
         "reason": availability.reason,
     }
-
-
-def _gpu() -> dict[str, Any]:
-    import torch
-
-    found = torch.cuda.is_available()
-    reason = (
-        torch.cuda.get_device_name() if found else "torch sees no CUDA device; it trains on CPU"
-    )
-    return {"enables": "train on a GPU", "available": found, "reason": reason}
