@@ -23,3 +23,25 @@ class BackendUnavailableError(HardwareError):
 
 class BackendRunError(HardwareError):
     """The backend started and failed, crashed, or ran out of time."""
+
+
+class ArithmeticFaultError(HardwareError):
+    """Strict mode: a value left its register, which a chip would wrap, saturate or cut silently.
+
+    Parameters
+    ----------
+    layer, fault : str
+    neuron : tuple of int
+    step, sample : int
+        From 0.
+    """
+
+    def __init__(
+        self, layer: str, fault: str, neuron: tuple[int, ...], step: int, sample: int
+    ) -> None:
+        super().__init__(
+            f"{layer}: {fault} in neuron {neuron} at step {step} of sample {sample}; "
+            "lower the layer's scale, or run without 'strict' to do what the chip does"
+        )
+        self.layer, self.fault = layer, fault
+        self.neuron, self.step, self.sample = neuron, step, sample

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from hardware.backends.backend import ChipRun
-from hardware.chip.network import INPUT, ChipNetwork, Conv
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.synapses import Conv
 
 
 @dataclass(frozen=True, kw_only=True)

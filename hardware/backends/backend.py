@@ -13,10 +13,17 @@ from typing import Literal
 import numpy as np
 
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.errors import NetworkFormatError
+from hardware.chip.synapses import Synapse
+from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 Progress = Callable[[int], None]
-VARIABLES = ("spikes", "u", "v")
+Timing = Literal["layerwise", "pipelined"]
+"""How a backend counts steps.
+
+``layerwise``: a population sees a message in the step in which it was sent; this is what a network
+means. ``pipelined``: as on the chip, population p is `ChipNetwork.depth` steps late and starts to
+integrate its bias before its first input arrives; traces are in the chip's steps.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,14 +44,16 @@ class ChipRun:
     Parameters
     ----------
     output : ndarray of int64, shape (N, F)
-        Spike count of each output neuron.
+        What the network's readout says of each output neuron: the sum of its messages, or its
+        voltage after the last step.
     spikes : dict of str to ndarray of int64, shape (N,)
-        Spikes emitted by each population and by the ``"input"``.
+        Messages sent by each population and by the ``"input"``, whatever their value.
     synops : dict of str to ndarray of int64, shape (N,)
-        Synaptic operations per *target* population: a spike counts once for each nonzero
+        Synaptic operations per *target* population: a message counts once for each nonzero
         synapse it drives.
     traces : dict of (population, variable) to ndarray, shape (N, T, ...)
-        The probes that were asked for.
+        The probes that were asked for; ``"spikes"`` are the messages, states are those at the end
+        of a step, after resets.
     wall_s : float
         Time the backend took, in seconds.
     backend : str
@@ -61,7 +70,7 @@ class ChipRun:
 
     @property
     def prediction(self) -> np.ndarray:
-        """Index of the output neuron with most spikes (the first of equals), int64, shape (N,)."""
+        """Index of the largest output (the first of equals), int64, shape (N,)."""
         return self.output.argmax(axis=1)
 
 
@@ -89,9 +98,9 @@ class Backend(ABC):
         ----------
         network : ChipNetwork
         spikes : ndarray of integers, shape (N, T, C, H, W) or (N, T, F)
-            Input spikes, 0 or 1.
+            Input spikes, 0 or 1, or values of the network's ``input_bits``.
         probes : iterable of (population, variable)
-            Traces to keep; variables are ``"spikes"``, ``"u"`` and ``"v"``.
+            Traces to keep; variables are ``"spikes"`` and the states of the population's model.
         progress : callable, optional
             Called with the number of samples finished since the last call.
 
@@ -108,6 +117,50 @@ def every(network: ChipNetwork, variable: str) -> tuple[tuple[str, str], ...]:
     return tuple((population.name, variable) for population in network.populations)
 
 
+def variables_of(network: ChipNetwork) -> dict[str, tuple[str, ...]]:
+    """What can be probed of each population."""
+    return {p.name: ("spikes", *p.STATES) for p in network.populations}
+
+
+def lag(network: ChipNetwork, synapse: Synapse, source: str, timing: Timing) -> int:
+    """Steps between a source's message and its arrival at the weights, delays not counted.
+
+    In pipelined time populations are late by their depth, so messages of a source that is less
+    late wait until its partners have spoken.
+    """
+    if timing == "layerwise":
+        return 0
+    return network.depth[synapse.target] - network.depth[source]
+
+
+def check_timing(network: ChipNetwork, timing: Timing) -> None:
+    """Refuse recurrent synapses whose delay is shorter than the way through the chip."""
+    problems = []
+    for synapse in network.synapses:
+        shortest = synapse.delays[0] + min(
+            lag(network, synapse, s, timing) for s in synapse.sources
+        )
+        if network.is_recurrent(synapse) and shortest < 1:
+            problems.append(
+                f"{synapse.edge}: a delay of {synapse.delays[0]} is too short, the way back takes "
+                f"the chip {synapse.delays[0] + 1 - shortest} steps"
+            )
+    if problems:
+        raise UnsupportedNetworkError(
+            "no chip can run this in time; use longer delays or layerwise timing:\n  "
+            + "\n  ".join(problems)
+        )
+
+
+def read_out(network: ChipNetwork, traces: Mapping[tuple[str, str], np.ndarray]) -> np.ndarray:
+    """The output of a run, int64 (N, F), from the traces of its output population."""
+    name = network.output.name
+    if network.readout == "membrane":
+        return traces[name, "v"][:, -1].reshape(len(traces[name, "v"]), -1).astype(np.int64)
+    messages = traces[name, "spikes"]
+    return messages.sum(axis=1, dtype=np.int64).reshape(len(messages), -1)
+
+
 def check_request(
     network: ChipNetwork, spikes: np.ndarray, probes: Iterable[tuple[str, str]]
 ) -> None:
@@ -122,14 +175,16 @@ def check_request(
         problems.append(f"there is nothing to run: spikes have shape {spikes.shape}")
     if not (np.issubdtype(spikes.dtype, np.integer) or spikes.dtype == bool):
         problems.append(f"spikes must be integers or bool, got {spikes.dtype}")
-    elif spikes.size and (spikes.min() < 0 or spikes.max() > 1):
-        problems.append(f"spikes must be 0 or 1, got [{spikes.min()}, {spikes.max()}]")
-    names = [p.name for p in network.populations]
+    elif spikes.size:
+        low, high = int(spikes.min()), int(spikes.max())
+        limit = 1 << network.input_bits
+        if max(-low, high) >= max(limit, 2) or (network.input_bits == 0 and low < 0):
+            allowed = f"below {limit} in size" if network.input_bits else "0 or 1"
+            problems.append(f"spikes must be {allowed}, got [{low}, {high}]")
     problems += [
-        f"there is no {variable!r} of {name!r} to probe; populations are {names}, "
-        f"variables {list(VARIABLES)}"
+        f"there is no {variable!r} of {name!r} to probe; there are {variables_of(network)}"
         for name, variable in probes
-        if name not in names or variable not in VARIABLES
+        if variable not in variables_of(network).get(name, ())
     ]
     if problems:
         raise NetworkFormatError("the run does not fit the network:\n  " + "\n  ".join(problems))
@@ -148,10 +203,12 @@ def count_operations(
     -------
     spike_counts, synops : dict of str to ndarray of int64, shape (N,)
     """
-    per_neuron = {
-        name: s.sum(axis=1, dtype=np.int64).reshape(len(s), -1) for name, s in spikes.items()
+    sent = {
+        name: np.count_nonzero(s, axis=1).astype(np.int64).reshape(len(s), -1)
+        for name, s in spikes.items()
     }
     synops = {p.name: np.zeros(len(spikes[INPUT]), np.int64) for p in network.populations}
     for synapse, fan_out in zip(network.synapses, network.fan_out, strict=True):
-        synops[synapse.target] += per_neuron[synapse.source] @ fan_out
-    return {name: s.sum(axis=1) for name, s in per_neuron.items()}, synops
+        for source in synapse.sources:
+            synops[synapse.target] += sent[source] @ fan_out
+    return {name: s.sum(axis=1) for name, s in sent.items()}, synops

@@ -39,8 +39,9 @@ from hardware.backends.backend import (
 )
 from hardware.backends.lava_worker import FAILURE, FRAMES, NETWORK, REQUEST
 from hardware.backends.leftovers import WORKER_MODULE, end_session, folder_prefix
-from hardware.chip.network import INPUT, ChipNetwork, Conv, Synapse
+from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.storage import save_network
+from hardware.chip.synapses import Conv, Synapse
 from hardware.errors import BackendRunError, BackendUnavailableError, UnsupportedNetworkError
 
 LAVA_VERSION = "0.10.0"
@@ -166,8 +167,8 @@ def check_expressible(network: ChipNetwork) -> None:
     """Refuse what a chain of Lava processes would compute wrongly, all problems in one error."""
     problems = []
     for synapse in network.synapses:
-        edge = f"{synapse.source} -> {synapse.target}"
-        span = network.depth[synapse.target] - network.depth[synapse.source]
+        edge = f"{synapse.sources[0]} -> {synapse.target}"
+        span = network.depth[synapse.target] - network.depth[synapse.sources[0]]
         if span != 1:
             problems.append(
                 f"{edge}: spans {span} levels of depth; Lava delays every synapse by one step, "

@@ -30,8 +30,10 @@ from lava.proc.lif.models import PyLifResetModelBitAcc
 from lava.proc.lif.process import LIFReset
 from lava.utils.weightutils import SignMode
 
-from hardware.chip.network import INPUT, ChipNetwork, Conv, Dense, Population
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
 from hardware.chip.registers import CURRENT_DECAY_OFFSET, WEIGHT_BITS
+from hardware.chip.synapses import Conv, Dense
 
 
 class SpikeSource(AbstractProcess):
@@ -189,9 +191,9 @@ def build(
         neurons = neuron_process(population, depth=depth, n_steps=n_steps)
         processes.append(neurons)
         for synapse in network.incoming(population.name):
-            shape = network.shape_of(synapse.source)
+            shape = network.shape_of(synapse.sources[0])
             process = synapse_process(synapse, shape)
-            outlet = outlets[synapse.source]
+            outlet = outlets[synapse.sources[0]]
             if isinstance(synapse, Dense) and len(shape) > 1:
                 outlet = outlet.flatten()
             outlet.connect(process.s_in)
@@ -205,7 +207,7 @@ def build(
     return processes
 
 
-def neuron_process(population: Population, *, depth: int, n_steps: int) -> LIFReset:
+def neuron_process(population: Cuba, *, depth: int, n_steps: int) -> LIFReset:
     """Neurons that forget when the first frame of a sample reaches them.
 
     Each synapse delays by one step, so frame f (from 1) of the first sample arrives in step

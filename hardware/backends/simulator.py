@@ -24,9 +24,11 @@ from hardware.backends.backend import (
     check_request,
     count_operations,
 )
-from hardware.chip.network import INPUT, ChipNetwork, Conv, Dense, Population, Synapse
-from hardware.chip.neurons import wrap_sum
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
 from hardware.chip.registers import DECAY_BITS, DECAY_SCALE, INPUT_SHIFT, STATE_LIMIT
+from hardware.chip.synapses import Conv, Dense, Synapse
+from hardware.chip.synaptic_input import wrap_sum
 
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
@@ -88,7 +90,7 @@ def _run_sample(
     traces = {(INPUT, "spikes"): sample}
     for population in network.populations:
         currents = [
-            _synaptic_current(s, weights[id(s)], channels_last[s.source], population.shape)
+            _synaptic_current(s, weights[id(s)], channels_last[s.sources[0]], population.shape)
             for s in network.incoming(population.name)
         ]
         current = np.sum(currents, axis=0) if len(currents) > 1 else currents[0]
@@ -114,7 +116,7 @@ def _synaptic_current(
 
 
 def _run_neurons(
-    population: Population, current: np.ndarray
+    population: Cuba, current: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     flat = current.reshape(len(current), -1, current.shape[-1])
     spikes = np.empty(flat.shape, np.uint8)
@@ -142,7 +144,7 @@ def _spike_major_weight(synapse: Synapse, network: ChipNetwork) -> np.ndarray:
     """Weights with the source first and the target channels innermost."""
     if isinstance(synapse, Conv):  # [C_in / groups, kh, kw, C_out]
         return np.ascontiguousarray(synapse.weight.transpose(1, 2, 3, 0), np.int64)
-    source = network.shape_of(synapse.source)
+    source = network.shape_of(synapse.sources[0])
     weight = synapse.weight.T.reshape(*source, -1)
     if len(source) == 3:  # the source is read channels-last here, in C order there
         weight = weight.transpose(1, 2, 0, 3)

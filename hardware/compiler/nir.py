@@ -23,7 +23,7 @@ import nir
 import numpy as np
 
 from hardware.chip.network import INPUT
-from hardware.chip.neurons import conv_output_size
+from hardware.chip.synaptic_input import conv_output_size
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 ASSUMED_DT_S = 1e-4

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from hardware.chip import registers as reg
-from hardware.chip.network import ChipNetwork, Conv, Dense, Population, Synapse
+from hardware.chip.network import ChipNetwork
+from hardware.chip.populations import Cuba
+from hardware.chip.synapses import Conv, Dense, Synapse
 from hardware.compiler.nir import FloatLayer, FloatNetwork
 from hardware.errors import UnsupportedNetworkError
 
@@ -85,13 +87,13 @@ def quantise(network: FloatNetwork) -> tuple[ChipNetwork, tuple[LayerLoss, ...]]
     return chip, losses
 
 
-def _quantise_layer(layer: FloatLayer) -> tuple[Population, Synapse, LayerLoss]:
+def _quantise_layer(layer: FloatLayer) -> tuple[Cuba, Synapse, LayerLoss]:
     _check(layer)
     scale = layer.weight_scale or _scale(layer)
     weight = _round_even(layer.weight * scale)
     vth = np.rint(layer.threshold * scale)
     mantissa, exponent = _bias(layer, layer.bias * scale * (1 << reg.INPUT_SHIFT))
-    population = Population(
+    population = Cuba(
         name=layer.name,
         shape=layer.shape,
         du=np.full(layer.shape[0], reg.DECAY_SCALE, np.int32),
@@ -142,7 +144,7 @@ def _bias(layer: FloatLayer, bias: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _synapse(layer: FloatLayer, weight: np.ndarray) -> Synapse:
-    ends = {"source": layer.source, "target": layer.name}
+    ends = {"sources": (layer.source,), "target": layer.name}
     if weight.ndim == 2:
         return Dense(weight=weight, **ends)
     return Conv(
@@ -155,7 +157,7 @@ def _synapse(layer: FloatLayer, weight: np.ndarray) -> Synapse:
     )
 
 
-def _loss(layer: FloatLayer, scale: float, weight: np.ndarray, population: Population) -> LayerLoss:
+def _loss(layer: FloatLayer, scale: float, weight: np.ndarray, population: Cuba) -> LayerLoss:
     exact = layer.weight * scale
     noise = np.square(weight - exact).sum()
     signal = np.square(exact).sum()

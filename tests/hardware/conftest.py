@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardware.chip.network import INPUT, ChipNetwork, Conv, Dense, Population
-from hardware.chip.neurons import CubaState, conv_input, cuba_step, dense_input
+from hardware.backends.reference import Reference
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
+from hardware.chip.synapses import Conv, Dense
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +26,7 @@ def random_network():
 def reference_run():
     """``(network, spikes) -> {(population, variable): array of shape (N, T, ...)}``.
 
-    Runs the functions of `hardware.chip.neurons`, layer after layer within a step; the voltage is
-    the one after the reset.
+    Runs the specification, `hardware.backends.reference`; the voltage is the one after the reset.
     """
     return _reference_run
 
@@ -44,7 +45,7 @@ def _random_network(seed, *, input_shape=(2, 7, 6), layers=({"channels": 4, "ker
     populations, synapses = [], []
     for index, layer in enumerate(layers):
         name = f"layer-{index}"
-        synapse = _random_synapse(rng, layer, shape, source=source, target=name)
+        synapse = _random_synapse(rng, layer, shape, sources=(source,), target=name)
         shape = synapse.target_shape(shape)
         fan_in = synapse.weight[0].size
         populations.append(_random_population(rng, name, shape, fan_in))
@@ -77,7 +78,7 @@ def _random_population(rng, name, shape, fan_in):
         values[: len(special)] = special[:channels]
         return rng.permutation(values).astype(np.int32)
 
-    return Population(
+    return Cuba(
         name=name,
         shape=shape,
         du=draw(0, 4097, 4096, 0, 40),
@@ -89,40 +90,5 @@ def _random_population(rng, name, shape, fan_in):
 
 
 def _reference_run(network, spikes):
-    names = [population.name for population in network.populations]
-    traces = {(name, variable): [] for name in names for variable in ("spikes", "u", "v")}
-    for sample in spikes:
-        states = {
-            p.name: CubaState(np.zeros(p.shape, np.int64), np.zeros(p.shape, np.int64))
-            for p in network.populations
-        }
-        for frame in sample:
-            emitted = {INPUT: frame}
-            for p in network.populations:
-                a = sum(_synaptic_input(s, emitted[s.source]) for s in network.incoming(p.name))
-                constants = {
-                    key: getattr(p, key).reshape(-1, *(1,) * (len(p.shape) - 1))
-                    for key in ("du", "dv", "vth", "bias")
-                }
-                emitted[p.name], states[p.name] = cuba_step(states[p.name], a, **constants)
-                for variable, value in zip(
-                    ("spikes", "u", "v"), (emitted[p.name], *states[p.name]), strict=True
-                ):
-                    traces[p.name, variable].append(value)
-    return {
-        key: np.stack(values).reshape(*spikes.shape[:2], *values[0].shape)
-        for key, values in traces.items()
-    }
-
-
-def _synaptic_input(synapse, spikes):
-    if isinstance(synapse, Dense):
-        return dense_input(synapse.weight, spikes.ravel())
-    return conv_input(
-        synapse.weight,
-        spikes,
-        stride=synapse.stride,
-        padding=synapse.padding,
-        dilation=synapse.dilation,
-        groups=synapse.groups,
-    )
+    probes = [(p.name, v) for p in network.populations for v in ("spikes", *p.STATES)]
+    return dict(Reference().run(network, spikes, probes=probes).traces)

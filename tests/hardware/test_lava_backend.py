@@ -25,8 +25,10 @@ from hardware.backends.leftovers import (
     find_leftovers,
     folder_prefix,
 )
-from hardware.chip.network import INPUT, ChipNetwork, Conv, Dense, Population
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
 from hardware.chip.storage import save_network
+from hardware.chip.synapses import Conv, Dense
 from hardware.errors import BackendRunError, BackendUnavailableError, UnsupportedNetworkError
 
 AVAILABLE = LavaBackend().is_available()
@@ -78,11 +80,10 @@ def test_equal_to_the_specification(
 
 
 def constant_population(name, size, **constants):
-    return Population(
+    return Cuba(
         name=name,
         shape=(size,),
-        **{k: np.full(size, constants[k], np.int32) for k in Population.ARRAYS},
-        bias_exp=constants.get("bias_exp", 0),
+        **constants,
     )
 
 
@@ -97,10 +98,12 @@ def test_one_sign_of_weights_register_limits_and_parallel_paths(reference_run):
         constant_population("output", 3, du=4096, dv=0, vth=0, bias_mant=4095, bias_exp=7)
     )
     synapses = [
-        Dense(source=INPUT, target=name, weight=np.full((2, size), weight, np.int32))
+        Dense(sources=(INPUT,), target=name, weight=np.full((2, size), weight, np.int32))
         for name, weight in weights.items()
     ] + [
-        Dense(source=name, target="output", weight=2 * rng.integers(-128, 128, (3, 2), np.int32))
+        Dense(
+            sources=(name,), target="output", weight=2 * rng.integers(-128, 128, (3, 2), np.int32)
+        )
         for name in weights
     ]
     network = ChipNetwork(
@@ -115,15 +118,16 @@ def test_one_sign_of_weights_register_limits_and_parallel_paths(reference_run):
 
 def test_refuses_what_lava_computes_wrongly(random_network):
     network = random_network(0, input_shape=(4,), layers=(4, 3))
-    skip = Dense(source=INPUT, target="layer-1", weight=np.zeros((3, 4), np.int32))
-    wide = Conv(source=INPUT, target="wide", weight=np.zeros((128, 1, 1, 1), np.int32), groups=128)
-    zeros = {name: np.zeros(128, np.int32) for name in Population.ARRAYS}
+    skip = Dense(sources=(INPUT,), target="layer-1", weight=np.zeros((3, 4), np.int32))
+    wide = Conv(
+        sources=(INPUT,), target="wide", weight=np.zeros((128, 1, 1, 1), np.int32), groups=128
+    )
     skipping = ChipNetwork(
         input_shape=(4,), populations=network.populations, synapses=(*network.synapses, skip)
     )
     depthwise = ChipNetwork(
         input_shape=(128, 2, 2),
-        populations=(Population(name="wide", shape=(128, 2, 2), **zeros),),
+        populations=(Cuba(name="wide", shape=(128, 2, 2), du=0, dv=0, vth=0),),
         synapses=(wide,),
     )
     for refused, reason in ((skipping, "input -> layer-1: spans 2"), (depthwise, "groups is 128")):

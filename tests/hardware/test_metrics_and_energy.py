@@ -7,7 +7,9 @@ from hardware.analysis.energy import constants, estimate
 from hardware.analysis.metrics import dense_operations, layer_activity
 from hardware.backends.backend import ChipRun
 from hardware.backends.simulator import Simulator
-from hardware.chip.network import ChipNetwork, Conv, Dense, Population
+from hardware.chip.network import ChipNetwork
+from hardware.chip.populations import Cuba
+from hardware.chip.synapses import Conv, Dense
 
 STEPS = 2
 
@@ -16,7 +18,7 @@ def population(name, shape):
     def filled(value):
         return np.full(shape[:1], value, np.int32)
 
-    return Population(
+    return Cuba(
         name=name, shape=shape, du=filled(4096), dv=filled(4096), vth=filled(1), bias_mant=filled(0)
     )
 
@@ -28,8 +30,10 @@ def network():
         input_shape=(1, 3, 3),
         populations=(population("conv", (1, 2, 2)), population("out", (2,))),
         synapses=(
-            Conv(source="input", target="conv", weight=np.full((1, 1, 2, 2), 2, np.int32)),
-            Dense(source="conv", target="out", weight=np.array([[2, 2, 2, 2], [0, 2, 2, 2]], "i4")),
+            Conv(sources=("input",), target="conv", weight=np.full((1, 1, 2, 2), 2, np.int32)),
+            Dense(
+                sources=("conv",), target="out", weight=np.array([[2, 2, 2, 2], [0, 2, 2, 2]], "i4")
+            ),
         ),
     )
 

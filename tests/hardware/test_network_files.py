@@ -71,22 +71,26 @@ def replaced(network, *, population=None, synapse=None):
 
 
 def test_all_problems_come_in_one_error(network):
-    weight = network.synapses[0].weight.copy()
-    weight.flat[0], weight.flat[1] = 3, 400
     vth = np.full(4, 1 << 17, np.int32)
     with pytest.raises(NetworkFormatError) as caught:
-        replaced(network, population={"vth": vth, "bias_exp": 9}, synapse={"weight": weight})
+        replaced(network, population={"vth": vth, "bias_exp": 9})
     message = str(caught.value)
     assert "layer-0: vth must lie in [0, 131071]" in message
     assert "layer-0: bias_exp must lie in [0, 7], got 9" in message
-    assert "weights must be even" in message
+
+
+def test_problems_of_the_edges_name_them(network):
+    weight = network.synapses[0].weight.copy()
+    weight.flat[0], weight.flat[1] = 3, 400
+    with pytest.raises(NetworkFormatError, match="input -> layer-0: weights must be even"):
+        replaced(network, synapse={"weight": weight})
 
 
 @pytest.mark.parametrize(
     ("synapse", "message"),
     [
-        ({"source": "nowhere"}, "'nowhere' does not"),
-        ({"target": "nowhere"}, "no population 'nowhere'"),
+        ({"sources": ("nowhere",)}, "nowhere -> layer-0: known populations are"),
+        ({"target": "nowhere"}, "input -> nowhere: known populations are"),
         ({"stride": (1, 1)}, "the target has"),
         ({"groups": 3}, "the target has"),
         ({"groups": 0}, "give nothing"),

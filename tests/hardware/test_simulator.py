@@ -5,8 +5,10 @@ import pytest
 
 from hardware.backends.backend import every
 from hardware.backends.simulator import Simulator
-from hardware.chip.network import ChipNetwork, Dense, Population
+from hardware.chip.network import ChipNetwork
 from hardware.chip.neurons import CubaState, cuba_step
+from hardware.chip.populations import Cuba
+from hardware.chip.synapses import Dense
 from hardware.errors import NetworkFormatError
 
 SHAPES = [
@@ -56,21 +58,24 @@ def test_threshold_is_strict():
     assert run.output.item() == 0
 
 
+def state(u, v):
+    return CubaState(np.array([u]), np.array([v]), np.array([0]))
+
+
 def test_decay_rounds_toward_zero():
-    _, state = cuba_step(
-        CubaState(np.array([0]), np.array([-3])), np.array([0]), du=4096, dv=2048, vth=1, bias=0
-    )
-    assert state.v.item() == -1
+    _, after, _ = cuba_step(state(0, -3), np.array([0]), du=4096, dv=2048, vth=1, bias=0)
+    assert after.v.item() == -1
 
 
 def test_current_wraps_and_voltage_saturates():
-    start = CubaState(np.array([2**23]), np.array([2**23 - 1]))
-    _, state = cuba_step(start, np.array([1]), du=0, dv=0, vth=2**17 - 1, bias=-1)
-    assert state.u.item() == 2**23 + 64 - 2**24
-    _, state = cuba_step(
-        CubaState(np.array([0]), np.array([1 - 2**23])), np.array([-1]), du=0, dv=0, vth=1, bias=0
-    )
-    assert state.v.item() == 1 - 2**23
+    start = state(2**23, 2**23 - 1)
+    _, after, faults = cuba_step(start, np.array([1]), du=0, dv=0, vth=2**17 - 1, bias=-1)
+    assert after.u.item() == 2**23 + 64 - 2**24
+    assert faults["u wrapped"].all() and not faults["v saturated"].any()
+    start = state(0, 1 - 2**23)
+    _, after, faults = cuba_step(start, np.array([-1]), du=0, dv=0, vth=1, bias=0)
+    assert after.v.item() == 1 - 2**23
+    assert faults["v saturated"].all()
 
 
 def test_synaptic_operations_are_counted_one_by_one(random_network, random_spikes):
@@ -89,7 +94,7 @@ def test_synaptic_operations_are_counted_one_by_one(random_network, random_spike
                     if 0 <= i < 3 and 0 <= j < 3:
                         by_hand += np.count_nonzero(conv.weight[:, c, i, j])
     assert run.synops[conv.target].item() == by_hand
-    hidden = run.traces[dense.source, "spikes"].sum(axis=(0, 1)).ravel()
+    hidden = run.traces[dense.sources[0], "spikes"].sum(axis=(0, 1)).ravel()
     assert run.synops[dense.target].item() == int(hidden @ np.count_nonzero(dense.weight, axis=0))
 
 
@@ -126,8 +131,8 @@ def one_neuron(*, weight, dv, vth):
     def array(value):
         return np.array([value], np.int32)
 
-    population = Population(
+    population = Cuba(
         name="n", shape=(1,), du=array(4096), dv=array(dv), vth=array(vth), bias_mant=array(0)
     )
-    synapse = Dense(source="input", target="n", weight=array(weight)[None])
+    synapse = Dense(sources=("input",), target="n", weight=array(weight)[None])
     return ChipNetwork(input_shape=(1,), populations=(population,), synapses=(synapse,))

@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from hardware.chip.network import ChipNetwork, Conv, Dense, Population
+from hardware.chip.network import ChipNetwork
+from hardware.chip.populations import Cuba
 from hardware.chip.storage import save_network
+from hardware.chip.synapses import Conv, Dense
 from snn.events.faces import FaceSetParameters
 from spikeface.errors import RunFolderError, SpikefaceError
 from spikeface.figure_style import compact, to_svg
@@ -241,8 +243,8 @@ def states():
 
 
 def population(name, shape):
-    fields = {key: np.zeros(shape[0], np.int32) for key in Population.ARRAYS}
-    return Population(name=name, shape=shape, **fields)
+    fields = {key: np.zeros(shape[0], np.int32) for key in Cuba.ARRAYS}
+    return Cuba(name=name, shape=shape, **fields)
 
 
 @pytest.fixture
@@ -266,8 +268,8 @@ def make_run(tmp_path):
 
 def write_samples(run):
     shapes = {"input": (2, 5, 6), "first": (4, 3, 5), "second": (3,)}
-    conv = Conv(source="input", target="first", weight=np.full((4, 2, 3, 2), 2, np.int32))
-    dense = Dense(source="first", target="second", weight=np.full((3, 60), 2, np.int32))
+    conv = Conv(sources=("input",), target="first", weight=np.full((4, 2, 3, 2), 2, np.int32))
+    dense = Dense(sources=("first",), target="second", weight=np.full((3, 60), 2, np.int32))
     network = ChipNetwork(
         input_shape=shapes["input"],
         populations=tuple(population(name, shapes[name]) for name in ("first", "second")),
