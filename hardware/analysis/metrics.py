@@ -8,6 +8,7 @@ MACs on the chip.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from hardware.backends.backend import ChipRun
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.synapses import Conv
+from hardware.chip.synapses import Conv, Weighted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[La
                 layer=name,
                 neurons=neurons,
                 synapses=synapses[name],
-                weights=sum(int(s.weight.size) for s in network.incoming(name)),
+                weights=sum(s.weight.size for s in _weighted(network, name)),
                 spikes=spikes,
                 synops=float(np.mean(run.synops[name])),
                 dense=float(dense[name] * n_steps),
@@ -89,13 +90,13 @@ def dense_operations(network: ChipNetwork) -> dict[str, int]:
     This is what a conventional accelerator computes for the same layer, zeros and padding
     included.
     """
-    counts = {population.name: 0 for population in network.populations}
-    for synapse in network.synapses:
-        positions = (
-            int(np.prod(network[synapse.target].shape[1:])) if isinstance(synapse, Conv) else 1
+    return {
+        p.name: sum(
+            s.weight.size * (math.prod(p.shape[1:]) if isinstance(s, Conv) else 1)
+            for s in _weighted(network, p.name)
         )
-        counts[synapse.target] += int(synapse.weight.size) * positions
-    return counts
+        for p in network.populations
+    }
 
 
 def input_spikes(run: ChipRun) -> float:
@@ -106,5 +107,9 @@ def input_spikes(run: ChipRun) -> float:
 def _synapse_counts(network: ChipNetwork) -> dict[str, int]:
     counts = {population.name: 0 for population in network.populations}
     for synapse, fan_out in zip(network.synapses, network.fan_out, strict=True):
-        counts[synapse.target] += int(fan_out.sum())
+        counts[synapse.target] += int(fan_out.sum()) * len(synapse.sources)
     return counts
+
+
+def _weighted(network: ChipNetwork, name: str) -> list[Weighted]:
+    return [s for s in network.incoming(name) if isinstance(s, Weighted)]

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -24,7 +24,8 @@ from hardware.chip.synapses import Direct, Synapse
 from hardware.errors import NetworkFormatError
 
 INPUT = "input"
-READOUTS = ("spike_count", "membrane")
+Readout = Literal["spike_count", "membrane"]
+READOUTS = get_args(Readout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class ChipNetwork:
     populations: tuple[Population, ...]
     synapses: tuple[Synapse, ...]
     input_bits: int = 0
-    readout: Literal["spike_count", "membrane"] = "spike_count"
+    readout: Readout = "spike_count"
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -58,7 +58,7 @@ class Population:
     KIND: ClassVar[str]
     ARRAYS: ClassVar[Limits]  # parameters with one value per channel or neuron, and their range
     SCALARS: ClassVar[Limits] = {}
-    STATES: ClassVar[tuple[str, ...]]  # what can be probed besides the messages
+    STATES: ClassVar[tuple[str, ...]] = ()  # what can be probed besides the messages
     PORTS: ClassVar[tuple[str, ...]] = ("input",)
     GRADED: ClassVar[bool] = False  # messages carry values
 
@@ -182,8 +182,8 @@ class Cuba(Population):
         "v_init": (1 - reg.STATE_LIMIT, reg.STATE_LIMIT - 1),
     }
     SCALARS: ClassVar = {"bias_exp": (0, reg.BIAS_EXPONENT_MAX), "refractory": (0, 1 << 6)}
-    STATES: ClassVar = ("u", "v")
-    PORTS: ClassVar = ("input", "bias")
+    STATES: ClassVar[tuple[str, ...]] = ("u", "v")
+    PORTS: ClassVar[tuple[str, ...]] = ("input", "bias")
 
     @cached_property
     def bias(self) -> np.ndarray:
@@ -240,7 +240,6 @@ class Relay(Population):
 
     KIND: ClassVar = "relay"
     ARRAYS: ClassVar = {"vth": (0, reg.GRADED_MAX)}
-    STATES: ClassVar = ()
     GRADED: ClassVar = True
 
     def initial_state(self) -> NoState:
@@ -269,7 +268,7 @@ class Sigma(Population):
 
     KIND: ClassVar = "sigma"
     ARRAYS: ClassVar = {}
-    STATES: ClassVar = ("sigma",)
+    STATES: ClassVar[tuple[str, ...]] = ("sigma",)
     GRADED: ClassVar = True
 
     def initial_state(self) -> SigmaState:
@@ -313,7 +312,7 @@ class Delta(Population):
         "spike_exp": (0, reg.SCALE_EXPONENT_MAX),
         "state_exp": (0, reg.SCALE_EXPONENT_MAX),
     }
-    STATES: ClassVar = ("act", "residue")
+    STATES: ClassVar[tuple[str, ...]] = ("act", "residue")
     GRADED: ClassVar = True
 
     @property
@@ -358,7 +357,7 @@ class SigmaDelta(Delta):
         "vth": (0, reg.GRADED_MAX),
         "bias": (-reg.SIGMA_BIAS_MAX, reg.SIGMA_BIAS_MAX),
     }
-    STATES: ClassVar = ("sigma", "act", "residue")
+    STATES: ClassVar[tuple[str, ...]] = ("sigma", "act", "residue")
 
     def initial_state(self) -> SigmaDeltaState:  # type: ignore[override]
         """Zero."""
@@ -411,8 +410,8 @@ class ResonateAndFire(Population):
         "vth": (0, reg.GRADED_MAX),
     }
     SCALARS: ClassVar = {"state_exp": (0, reg.SCALE_EXPONENT_MAX)}
-    STATES: ClassVar = ("real", "imag")
-    PORTS: ClassVar = ("input", "imaginary")
+    STATES: ClassVar[tuple[str, ...]] = ("real", "imag")
+    PORTS: ClassVar[tuple[str, ...]] = ("input", "imaginary")
 
     def initial_state(self) -> ResonatorState:
         """Zero."""

@@ -13,12 +13,12 @@ import json
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 
-from hardware.chip.network import ChipNetwork
+from hardware.chip.network import ChipNetwork, Readout
 from hardware.chip.populations import MODELS, Population
 from hardware.chip.synapses import KINDS, Synapse
 from hardware.errors import NetworkFormatError
@@ -104,7 +104,7 @@ def _read(file: h5py.File) -> ChipNetwork:
         input_bits=int(file.attrs["input_bits"]),
         populations=tuple(_read_part(g, MODELS) for g in _numbered(file["populations"])),
         synapses=tuple(_read_part(g, KINDS) for g in _numbered(file["synapses"])),
-        readout=str(file.attrs["readout"]),
+        readout=cast("Readout", str(file.attrs["readout"])),
         metadata=_table(json.loads(file.attrs["metadata"])),
     )
 

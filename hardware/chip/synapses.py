@@ -130,7 +130,7 @@ class Weighted(Synapse):
     weight_exp: int = 0
     message_bits: int = 0
 
-    ARRAYS: ClassVar = ("weight",)
+    ARRAYS: ClassVar[tuple[str, ...]] = ("weight",)
 
     def read(self, message: np.ndarray) -> np.ndarray:
         """See `hardware.chip.synaptic_input.payload`."""
@@ -166,7 +166,7 @@ class Dense(Weighted):
     delay: np.ndarray | int = 0
 
     KIND: ClassVar = "dense"
-    ARRAYS: ClassVar = ("weight", "delay")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("weight", "delay")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delay", np.asarray(self.delay, np.int32))
@@ -233,7 +233,7 @@ class Sparse(Weighted):
     delay: int = 0
 
     KIND: ClassVar = "sparse"
-    ARRAYS: ClassVar = ("weight", "targets", "offsets")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("weight", "targets", "offsets")
 
     @property
     def delays(self) -> tuple[int, int]:

@@ -101,3 +101,75 @@ def test_problems_of_the_edges_name_them(network):
 def test_broken_graphs_are_refused(network, synapse, message):
     with pytest.raises(NetworkFormatError, match=message):
         replaced(network, synapse=synapse)
+
+
+# -- damage of any kind ----------------------------------------------------------------------------
+
+
+def test_flipped_bytes_never_get_past_the_reader_as_another_error(network, tmp_path):
+    save_network(network, tmp_path / "n.chip")
+    whole = (tmp_path / "n.chip").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(300):
+        damaged = bytearray(whole)
+        for position in rng.integers(0, len(whole), 1 + trial % 8):
+            damaged[position] ^= 1 << rng.integers(8)
+        path = tmp_path / "damaged.chip"
+        path.write_bytes(damaged)
+        try:
+            load_network(path)
+        except NetworkFormatError:
+            refused += 1
+    assert refused > 30
+
+
+STRANGE = (-1, 1 << 40, 1.5, np.nan, "text", "", b"\xff", np.zeros(3), np.zeros((2, 2), "i4"))
+
+
+def test_swapped_values_never_get_past_the_reader_as_another_error(network, tmp_path):
+    path = tmp_path / "n.chip"
+    save_network(network, path)
+    with h5py.File(path, "r") as file:
+        places = [("", name) for name in file.attrs]
+        file.visititems(lambda name, item: places.extend((name, a) for a in item.attrs))
+        file.visititems(
+            lambda name, item: (
+                places.append((name, None)) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    refused = 0
+    for group, attribute in places:
+        for value in STRANGE:
+            save_network(network, path)
+            with h5py.File(path, "a") as file:
+                if attribute:
+                    file[group or "/"].attrs[attribute] = value
+                else:
+                    del file[group]
+                    file[group] = value
+            try:
+                load_network(path)
+            except NetworkFormatError as error:
+                assert str(error).startswith(str(path))
+                refused += 1
+    assert refused > 0.8 * len(places) * len(STRANGE)
+
+
+def test_missing_parts_are_one_clear_error(network, tmp_path):
+    for part in ("populations", "synapses/0/weight", "populations/0/vth", "synapses"):
+        save_network(network, tmp_path / "n.chip")
+        with h5py.File(tmp_path / "n.chip", "a") as file:
+            del file[part]
+        with pytest.raises(NetworkFormatError, match=r"n\.chip: not a "):
+            load_network(tmp_path / "n.chip")
+
+
+def test_declared_neurons_are_limited(network, tmp_path):
+    """Nothing is allocated for a population before its size was looked at."""
+    path = tmp_path / "n.chip"
+    save_network(network, path)
+    with h5py.File(path, "a") as file:
+        file["populations/0"].attrs["shape"] = (4, 1 << 20, 1 << 20)
+    with pytest.raises(NetworkFormatError, match="neurons, at most"):
+        load_network(path)
