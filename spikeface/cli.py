@@ -50,7 +50,8 @@ def _fail(error: Exception | str, code: int) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from spikeface.demo import demo, demo_config, new_run_path
+    from spikeface.demo import demo, demo_config
+    from spikeface.runs import new_run_path
 
     config = demo_config(engine=options.engine, quick=options.quick, assignments=options.set)
     report = demo(options.out or new_run_path("demo"), config, resume=options.resume)
@@ -122,6 +123,66 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if entry.get("parity", {}).get("equal", True) else FAILED
 
 
+def _compile(options: argparse.Namespace) -> int:
+    from spikeface.inputs import InputOptions, load_input
+    from spikeface.networks import open_network, write_network
+    from spikeface.summary import quantisation_lines
+
+    imports = _import_options(options)
+    opened = open_network(options.network, imports)
+    if options.calibrate and opened.floats:
+        typical = load_input(options.calibrate, opened.chip, InputOptions(n_steps=options.steps))
+        opened = open_network(options.network, imports, calibration=typical)
+    write_network(opened.chip, options.out, overwrite=options.force)
+    section = {
+        "file": str(options.out),
+        "layers": [loss.as_dict() for loss in opened.losses],
+        "assumptions": list(opened.assumptions),
+    }
+    lines = quantisation_lines(section) if opened.losses else ["integers before and after"]
+    _show(section, [*lines, f"written to {options.out}"], options)
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from spikeface.simulate import simulate
+    from spikeface.summary import simulation_lines
+
+    section = simulate(
+        options.network,
+        options.input,
+        backend=options.on,
+        strict=options.strict,
+        save=options.save,
+        network_options=_import_options(options),
+        input_options=_input_options(options),
+        timeout_s=options.timeout,
+    )
+    _show(section, simulation_lines(section), options)
+    return 0
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from spikeface.parity import parity
+    from spikeface.runs import new_run_path
+    from spikeface.summary import parity_lines
+
+    out = options.out or new_run_path(f"parity-{options.network.resolve().stem}")
+    section = parity(
+        options.network,
+        options.input,
+        out=out,
+        backends=("simulator", "lava") if options.on == "both" else (options.on,),
+        network_options=_import_options(options),
+        input_options=_input_options(options),
+        timeout_s=options.timeout,
+    )
+    lines = [*parity_lines(section), f"{'figures':<34} {out / 'parity.html'}"]
+    _show(section, lines, options)
+    engines_agree = all(hop["equal"] for hop in section["hops"] if hop["between_engines"])
+    return 0 if engines_agree else FAILED
+
+
 def _report(options: argparse.Namespace) -> int:
     from spikeface.report import write_report
     from spikeface.runs import RunFolder
@@ -183,6 +244,32 @@ def _parser() -> argparse.ArgumentParser:
         "--sensor-size", type=_sensor_size, metavar="WxH", help="of the camera that made --input"
     )
 
+    compile_ = _command(commands, "compile", _compile, "a network file to integers, or to .net")
+    _network_options(compile_)
+    compile_.add_argument("out", type=Path, metavar="OUT", help="a new .chip or .net file")
+    compile_.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    compile_.add_argument(
+        "--calibrate", metavar="INPUT", help="typical input, from which voltages take their range"
+    )
+    compile_.add_argument("--steps", type=int, metavar="T", help="steps of a sample")
+
+    simulate = _command(commands, "simulate", _simulate, "run any network file, count every spike")
+    _network_options(simulate)
+    _input_arguments(simulate)
+    simulate.add_argument("--on", choices=("simulator", "lava", "reference"), default="simulator")
+    simulate.add_argument(
+        "--strict", action="store_true", help="stop where a chip would wrap, saturate or cut"
+    )
+    simulate.add_argument("--save", type=Path, metavar="OUT.npz", help="output and all messages")
+
+    parity = _command(commands, "parity", _parity, "from floats to the chip: where it changes, why")
+    _network_options(parity)
+    _input_arguments(parity)
+    parity.add_argument("--on", choices=("simulator", "lava", "both"), default="both")
+    parity.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new folder (runs/parity-NAME, ...)"
+    )
+
     report = _command(commands, "report", _report, "write report.html from what is known so far")
     report.add_argument("run", type=Path, metavar="RUN")
 
@@ -198,6 +285,57 @@ def _command(
     command.set_defaults(function=function)
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return command
+
+
+def _network_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "network", type=Path, metavar="NETWORK", help=".nir, lava-dl's .net, .chip or a run folder"
+    )
+    command.add_argument("--dt", type=float, metavar="S", help="seconds of a step, for .nir")
+    command.add_argument(
+        "--reset", choices=("zero", "subtract"), help="after a spike, for .nir that does not say it"
+    )
+    command.add_argument(
+        "--layers", type=int, metavar="N", help="only the first N layers of a .net"
+    )
+    command.add_argument(
+        "--lenient", action="store_true", help="cut weights of a .net silently, as netx does"
+    )
+
+
+def _input_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--input",
+        default="random",
+        metavar="INPUT",
+        help="an .npy of integers (N, T, ...), a recording, or random:RATE (random:0.05)",
+    )
+    command.add_argument("--samples", type=int, metavar="N", help="at most so many samples")
+    command.add_argument("--steps", type=int, metavar="T", help="steps of a sample")
+    command.add_argument("--dt-us", type=int, metavar="US", help="step of a recording in µs")
+    command.add_argument("--sensor-size", type=_sensor_size, metavar="WxH", help="of the camera")
+    command.add_argument("--seed", type=int, default=0, help="of random input (0)")
+    command.add_argument("--timeout", type=float, default=300, metavar="S", help="for Lava (300)")
+
+
+def _import_options(options: argparse.Namespace) -> Any:
+    from spikeface.networks import ImportOptions
+
+    return ImportOptions(
+        dt_s=options.dt, reset=options.reset, n_layers=options.layers, lenient=options.lenient
+    )
+
+
+def _input_options(options: argparse.Namespace) -> Any:
+    from spikeface.inputs import InputOptions
+
+    return InputOptions(
+        n_steps=options.steps,
+        dt_us=options.dt_us,
+        n_samples=options.samples,
+        sensor_size=options.sensor_size,
+        seed=options.seed,
+    )
 
 
 def _config_options(command: argparse.ArgumentParser) -> None:

@@ -27,15 +27,6 @@ def demo_config(*, engine: str, quick: bool, assignments: Sequence[str] = ()) ->
     return load_config(CONFIGS / name, assignments)
 
 
-def new_run_path(name: str) -> Path:
-    """The first of ``runs/<name>``, ``runs/<name>-2``, ... that does not exist."""
-    path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path
-
-
 def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
     """Run all steps into one folder and return the report.
 

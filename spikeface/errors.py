@@ -11,3 +11,11 @@ class ConfigError(SpikefaceError):
 
 class RunFolderError(SpikefaceError):
     """A run folder that exists already, is incomplete, or cannot be written."""
+
+
+class InputError(SpikefaceError):
+    """An input that does not exist, is not readable, or does not fit the network."""
+
+
+class OutputError(SpikefaceError):
+    """A file that exists already or cannot be written."""

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, TypeGuard
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -30,6 +29,7 @@ from spikeface.figures import (
     learning_curve,
     wilson_interval,
 )
+from spikeface.pages import environment
 from spikeface.runs import SCHEMA, RunFolder, write_text
 from spikeface.spike_figures import input_strip, spike_raster
 from spikeface.summary import ACCURACIES
@@ -173,14 +173,8 @@ def _unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _render(
     run: RunFolder, report: dict[str, Any], figures: dict[str, Markup], sample: Sample | None
 ) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("spikeface", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    templates = environment()
+    templates.filters |= {
         "percent": percent,
         "whole": whole,
         "figures3": three_figures,
@@ -188,7 +182,7 @@ def _render(
         "file_name": lambda path: PurePath(path).name,
         "command": shlex.join,
     }
-    return environment.get_template(TEMPLATE).render(
+    return templates.get_template(TEMPLATE).render(
         report=report,
         figures=figures,
         sample=sample,

@@ -149,6 +149,15 @@ class RunFolder:
             np.savez_compressed(file, **arrays)
 
 
+def new_run_path(name: str) -> Path:
+    """The first of ``runs/<name>``, ``runs/<name>-2``, ... that does not exist."""
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return path
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """``replacing`` with an error of this package."""

@@ -45,6 +45,58 @@ def recording_lines(entry: dict[str, Any]) -> list[str]:
     return [*lines, "(spikes only: this says nothing about the expression of the face)"]
 
 
+def parity_lines(section: dict[str, Any]) -> list[str]:
+    """A paragraph a hop: equal, or where, how far and why not."""
+    samples, steps, *_ = section["input_shape"]
+    lines = [
+        f"{section['network']} on {section['input']}: {samples} sample(s) of {steps} steps, "
+        f"{section['input_share_active']:.1%} of the input active; simulated"
+    ]
+    lines += [f"assumed: {assumption}" for assumption in section["assumptions"]]
+    for hop in section["hops"]:
+        lines += _hop_lines(hop)
+    return [*lines, f"{'-> Loihi 2':<34} {section['chip']['reason']}"]
+
+
+def _hop_lines(hop: dict[str, Any]) -> Iterator[str]:
+    head = f"{hop['expected']} -> {hop['found']}"
+    first = hop["first_divergence"]
+    if first is None:
+        yield f"{head:<34} every message of every layer equal"
+        return
+    neuron = ", ".join(map(str, first["neuron"]))
+    yield (
+        f"{head:<34} part first in {first['population']} at step {first['step']}, neuron "
+        f"({neuron}), sample {first['sample']}"
+    )
+    if hop["thresholds_apart"] is not None:
+        one, other = hop["voltages_in_thresholds"]
+        yield f"{'':<34} voltage {one:.4f} and {other:.4f} of the threshold"
+    yield f"{'':<34} cause: {hop['cause']['kind']}: {hop['cause']['evidence']}"
+    differing = {k: v for k, v in hop["differing_share"].items() if v}
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in differing.items())
+    yield f"{'':<34} messages that differ: {shares}; same answer {hop['same_answers']:.1%}"
+
+
+def simulation_lines(section: dict[str, Any]) -> list[str]:
+    """What a network did, a line a layer."""
+    head = f"{'layer':<16}{'neurons':>9}{'spikes':>12}{'rate':>9}{'synaptic operations':>21}"
+    lines = [
+        f"{section['samples']} sample(s) of {section['n_steps']} steps on {section['backend']}, "
+        f"{1e3 * section['host_seconds'] / section['samples']:.2f} ms each on this computer; "
+        "counts per sample, simulated",
+        head,
+    ]
+    for row in section["layers"]:
+        lines.append(
+            f"{row['layer'][:15]:<16}{row['neurons']:>9,}{row['spikes']:>12,.1f}"
+            f"{row['rate']:>9.2%}{row['synops']:>21,.1f}"
+        )
+    answers = section["answers"][:20]
+    more = " ..." if len(section["answers"]) > len(answers) else ""
+    return [*lines, f"largest output ({section['readout']}): {answers}{more}"]
+
+
 def _accuracy(report: dict[str, Any]) -> Iterator[str]:
     accuracy = report.get("accuracy", {})
     if accuracy:

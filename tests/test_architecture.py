@@ -25,6 +25,9 @@ ABOVE = {
 MAY_IMPORT_LAVA = {
     "hardware/backends/lava_worker.py",
     "hardware/backends/lava_models.py",
+    "hardware/backends/lava_neurons.py",
+    "hardware/backends/lava_processes.py",
+    "hardware/backends/lava_synapses.py",
     "snn/engines/slayer.py",
 }
 

@@ -1,7 +1,8 @@
 """Do two runs of the same network agree, and if not, where do they part first?
 
-Two runs are compared spike by spike, population by population in the order of the network. The
-first population that differs is where the cause is: everything behind it only follows.
+Two runs are compared message by message. Populations are taken in the order of the network, those
+of a recurrent loop together: the first step of the first that differs is where the cause is, and
+everything behind it only follows.
 
 >>> divergence = first_divergence(network, simulator_run, lava_run)
 >>> print(divergence or "equal")
@@ -9,18 +10,32 @@ first population that differs is where the cause is: everything behind it only f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from hardware.backends.backend import ChipRun, every
+from hardware.backends.backend import every
 from hardware.chip.network import ChipNetwork
 from hardware.errors import HardwareError
 
 
+class Traced(Protocol):
+    """What a run must show to be compared: its name and its traces, shape (N, T, ...)."""
+
+    @property
+    def backend(self) -> str:
+        """Name of what ran."""
+
+    @property
+    def traces(self) -> Mapping[tuple[str, str], np.ndarray]:
+        """By population and variable."""
+
+
 @dataclass(frozen=True)
 class Divergence:
-    """The first spike in which two runs differ.
+    """The first message in which two runs differ.
 
     Parameters
     ----------
@@ -33,7 +48,7 @@ class Divergence:
     expected, found : int
         What the two runs say there.
     differing : dict of str to int
-        Number of differing spikes in each population that differs.
+        Number of differing messages in each population that differs.
     backends : tuple of str
         Names of the two backends.
     """
@@ -47,6 +62,11 @@ class Divergence:
     differing: dict[str, int]
     backends: tuple[str, str]
 
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Index into a trace."""
+        return (self.sample, self.step, *self.neuron)
+
     def __str__(self) -> str:
         expected, found = self.backends
         return (
@@ -56,13 +76,13 @@ class Divergence:
         )
 
 
-def first_divergence(network: ChipNetwork, expected: ChipRun, found: ChipRun) -> Divergence | None:
-    """Where two runs of one network part first, or None when every spike is equal.
+def first_divergence(network: ChipNetwork, expected: Traced, found: Traced) -> Divergence | None:
+    """Where two runs of one network part first, or None when every message is equal.
 
     Parameters
     ----------
     network : ChipNetwork
-    expected, found : ChipRun
+    expected, found : ChipRun or FloatRun
         Runs of the same samples with ``every(network, "spikes")`` among their probes.
 
     Raises
@@ -70,31 +90,62 @@ def first_divergence(network: ChipNetwork, expected: ChipRun, found: ChipRun) ->
     HardwareError
         When a run lacks spike traces or the runs have different samples.
     """
-    differing = {}
-    for probe in every(network, "spikes"):
-        if probe not in expected.traces or probe not in found.traces:
-            raise HardwareError(f"parity needs the spikes of {probe[0]!r} from both runs as probes")
-        first, second = expected.traces[probe], found.traces[probe]
-        if first.shape != second.shape:
-            raise HardwareError(
-                f"the runs are of different samples or steps: {first.shape[:2]}, {second.shape[:2]}"
-            )
-        differing[probe[0]] = int(np.count_nonzero(first != second))
-    differing = {name: count for name, count in differing.items() if count}
-    if not differing:
-        return None
-    population = next(iter(differing))
-    first, second = (run.traces[population, "spikes"] for run in (expected, found))
-    by_step = np.moveaxis(first != second, 1, 0)  # step, sample, neuron
-    step, sample, *neuron = (int(i) for i in np.argwhere(by_step)[0])
-    where = (sample, step, *neuron)
-    return Divergence(
-        population=population,
-        sample=sample,
-        step=step,
-        neuron=tuple(neuron),
-        expected=int(first[where]),
-        found=int(second[where]),
-        differing=differing,
-        backends=(expected.backend, found.backend),
-    )
+    differs = {name: _differs(name, expected, found) for name, _ in every(network, "spikes")}
+    counts = {name: int(np.count_nonzero(d)) for name, d in differs.items()}
+    counts = {name: count for name, count in counts.items() if count}
+    for stage in network.stages:
+        places = [_first(differs[p.name]) for p in stage if p.name in counts]
+        if not places:
+            continue
+        names = [p.name for p in stage if p.name in counts]
+        step, index = min((place[0], i) for i, place in enumerate(places))
+        population, (_, sample, *neuron) = names[index], places[index]
+        where = (sample, step, *neuron)
+        return Divergence(
+            population=population,
+            sample=sample,
+            step=step,
+            neuron=tuple(neuron),
+            expected=int(expected.traces[population, "spikes"][where]),
+            found=int(found.traces[population, "spikes"][where]),
+            differing=counts,
+            backends=(expected.backend, found.backend),
+        )
+    return None
+
+
+def differing_share(network: ChipNetwork, expected: Traced, found: Traced) -> dict[str, np.ndarray]:
+    """Share of neurons whose message differs, per population and step: float64 (T,)."""
+    shares = {}
+    for name, _ in every(network, "spikes"):
+        differs = _differs(name, expected, found)
+        shares[name] = np.moveaxis(differs, 1, 0).reshape(differs.shape[1], -1).mean(axis=1)
+    return shares
+
+
+def history(
+    run: Traced, name: str, variable: str, sample: int, neuron: tuple[int, ...]
+) -> np.ndarray:
+    """A variable of one neuron in every step, shape (T,)."""
+    place: tuple = (sample, slice(None), *neuron)
+    return run.traces[name, variable][place]
+
+
+def _differs(name: str, expected: Traced, found: Traced) -> np.ndarray:
+    probe = (name, "spikes")
+    if probe not in expected.traces or probe not in found.traces:
+        raise HardwareError(f"parity needs the spikes of {name!r} from both runs as probes")
+    first, second = expected.traces[probe], found.traces[probe]
+    if first.shape != second.shape:
+        raise HardwareError(
+            f"the runs are of different samples or steps: {first.shape[:2]}, {second.shape[:2]}"
+        )
+    return first != second
+
+
+def _first(differs: np.ndarray) -> tuple[int, ...]:
+    """``(step, sample, *neuron)`` of the earliest difference."""
+    by_step = np.moveaxis(differs, 1, 0)
+    step = int(by_step.reshape(len(by_step), -1).any(axis=1).argmax())
+    place = np.unravel_index(by_step[step].argmax(), by_step.shape[1:])
+    return (step, *(int(i) for i in place))

@@ -33,21 +33,24 @@ from hardware.backends.backend import (
     Backend,
     ChipRun,
     Progress,
+    Timing,
     check_request,
     count_operations,
     every,
+    read_out,
 )
+from hardware.backends.lava_limits import Precision, check_expressible
 from hardware.backends.lava_worker import FAILURE, FRAMES, NETWORK, REQUEST
 from hardware.backends.leftovers import WORKER_MODULE, end_session, folder_prefix
 from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
+from hardware.chip.registers import INPUT_SHIFT
 from hardware.chip.storage import save_network
-from hardware.chip.synapses import Conv, Synapse
-from hardware.errors import BackendRunError, BackendUnavailableError, UnsupportedNetworkError
+from hardware.errors import BackendRunError, BackendUnavailableError
 
 LAVA_VERSION = "0.10.0"
 LAVA_PYTHON = (3, 10)
-GEOMETRY_MAX = 127  # lava/proc/conv/models.py keeps the geometry of a convolution in int8
-DTYPES = {"spikes": "uint8", "u": "int32", "v": "int32"}
+FLOATING_STATE = "float64"
 POLL_S = 0.1  # between looks at whether the worker lives
 LOG, LOG_TAIL = "worker.log", 4000
 
@@ -59,12 +62,34 @@ class LavaBackend(Backend):
     ----------
     timeout_s : float
         Limit for a whole call of `run`, in seconds.
+    timing : {"layerwise", "pipelined"}
+        See `hardware.backends.backend.Timing`. Layerwise samples share one start of Lava,
+        pipelined ones have a start each.
+    precision : {"fixed_pt", "floating_pt"}
+        The models of Lava that compute: integers as on the chip, or the same network in floating
+        point, for plain CUBA populations only. A decay of 4096 becomes 1, inputs lose the shift by
+        6 and biases are divided by 64, so that nothing is rounded; traces of ``u`` and ``v`` are
+        multiplied by 64 again and stand in the units of the integers.
+
+    Notes
+    -----
+    A CUBA neuron of Lava computes its current in 32 bits. A run whose inputs would leave them
+    fails instead of wrapping; the chip has 24, so the specification's strict mode names the neuron
+    long before.
     """
 
     name = "lava"
 
-    def __init__(self, *, timeout_s: float = 300) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 300,
+        timing: Timing = "layerwise",
+        precision: Precision = "fixed_pt",
+    ) -> None:
         self.timeout_s = timeout_s
+        self.timing: Timing = timing
+        self.precision: Precision = precision
 
     def is_available(self) -> Availability:
         """Whether lava-nc is installed in a Python that it supports."""
@@ -91,15 +116,16 @@ class LavaBackend(Backend):
         probes: Iterable[tuple[str, str]] = (),
         progress: Progress | None = None,
     ) -> ChipRun:
-        """Run every sample from a fresh state, all in one start of Lava.
+        """Run every sample from a fresh state.
 
-        See `Backend.run`. Traces of spikes are uint8, of ``u`` and ``v`` int32, the voltage as it
-        stands after the reset.
+        See `Backend.run`. Traces of spikes are uint8, of graded messages int64, of states int32 or
+        int64, in floating point float64.
 
         Raises
         ------
         UnsupportedNetworkError
-            When a synapse spans more than one level of depth, or Lava cannot hold its geometry.
+            When a way back through the network is too long for its delay, a port would be
+            connected twice, or a population has no floating-point model.
         BackendUnavailableError
         BackendRunError
             When Lava fails, crashes or exceeds the time limit, with its own traceback.
@@ -107,12 +133,13 @@ class LavaBackend(Backend):
         started = time.monotonic()
         probes = tuple(probes)
         check_request(network, spikes, probes)
-        check_expressible(network)
+        check_expressible(network, self.precision)
         if not (availability := self.is_available()):
             raise BackendUnavailableError(availability.reason)
-        recordings = tuple(dict.fromkeys((*every(network, "spikes"), *probes)))
+        needed = [(network.output.name, "v")] if network.readout == "membrane" else []
+        recordings = tuple(dict.fromkeys((*every(network, "spikes"), *needed, *probes)))
         with exchange_folder() as folder:
-            write_request(folder, network, spikes, recordings)
+            write_request(folder, network, spikes, recordings, self.timing, self.precision)
             with self._worker(folder) as worker:
                 follow(
                     worker,
@@ -122,12 +149,11 @@ class LavaBackend(Backend):
                     limit_s=self.timeout_s,
                     progress=progress,
                 )
-            traces = read_recordings(folder, network, recordings, spikes.shape[:2])
+            traces = read_recordings(folder, network, recordings, self.precision, spikes.shape[:2])
         emitted = {name: traces[name, "spikes"] for name, _ in every(network, "spikes")}
         counts, synops = count_operations(network, {INPUT: spikes, **emitted})
-        output = emitted[network.output.name].reshape(*spikes.shape[:2], -1)
         return ChipRun(
-            output=output.sum(axis=1, dtype=np.int64),
+            output=read_out(network, traces),
             spikes=counts,
             synops=synops,
             traces={probe: traces[probe] for probe in probes},
@@ -163,41 +189,6 @@ class LavaBackend(Backend):
                     end_session(worker.pid)
 
 
-def check_expressible(network: ChipNetwork) -> None:
-    """Refuse what a chain of Lava processes would compute wrongly, all problems in one error."""
-    problems = []
-    for synapse in network.synapses:
-        edge = f"{synapse.sources[0]} -> {synapse.target}"
-        span = network.depth[synapse.target] - network.depth[synapse.sources[0]]
-        if span != 1:
-            problems.append(
-                f"{edge}: spans {span} levels of depth; Lava delays every synapse by one step, "
-                "so its spikes would arrive early"
-            )
-        problems += [f"{edge}: {problem}" for problem in _geometry_problems(synapse)]
-    if problems:
-        raise UnsupportedNetworkError(
-            "Lava cannot run this network; use the simulator:\n  " + "\n  ".join(problems)
-        )
-
-
-def _geometry_problems(synapse: Synapse) -> list[str]:
-    if not isinstance(synapse, Conv):
-        return []
-    geometry = {
-        "kernel": synapse.weight.shape[2:],
-        "stride": synapse.stride,
-        "padding": synapse.padding,
-        "dilation": synapse.dilation,
-        "groups": (synapse.groups,),
-    }
-    return [
-        f"{name} is {max(values)}; Lava stores it in 8 bits, at most {GEOMETRY_MAX}"
-        for name, values in geometry.items()
-        if max(values) > GEOMETRY_MAX
-    ]
-
-
 @contextmanager
 def exchange_folder() -> Iterator[Path]:
     """A temporary folder that names this process, removed afterwards."""
@@ -212,21 +203,23 @@ def write_request(
     network: ChipNetwork,
     spikes: np.ndarray,
     recordings: tuple[tuple[str, str], ...],
+    timing: Timing,
+    precision: Precision,
 ) -> None:
     """Put everything that the worker needs into the folder."""
     save_network(network, folder / NETWORK)
-    np.save(folder / FRAMES, spikes.reshape(-1, *network.input_shape).astype(np.uint8))
+    dtype = np.int32 if network.input_bits else np.uint8
+    np.save(folder / FRAMES, spikes.reshape(-1, *network.input_shape).astype(dtype))
     n_samples, n_steps = spikes.shape[:2]
+    layerwise = timing == "layerwise"
     request = {
-        "n_samples": n_samples,
+        "timing": timing,
+        "precision": precision,
         "n_steps": n_steps,
+        # Samples, as (first, number), that share a start of Lava.
+        "starts": [(0, n_samples)] if layerwise else [(n, 1) for n in range(n_samples)],
         "recordings": [
-            {
-                "population": name,
-                "variable": variable,
-                "file": _recording_file(index),
-                "dtype": DTYPES[variable],
-            }
+            (name, variable, _recording_file(index), _dtype(network, name, variable, precision))
             for index, (name, variable) in enumerate(recordings)
         ],
     }
@@ -237,15 +230,27 @@ def read_recordings(
     folder: Path,
     network: ChipNetwork,
     recordings: tuple[tuple[str, str], ...],
+    precision: Precision,
     samples_and_steps: tuple[int, ...],
 ) -> dict[tuple[str, str], np.ndarray]:
     """Traces of shape (N, T, ...) from the files that the worker wrote."""
-    return {
-        (name, variable): np.fromfile(folder / _recording_file(index), DTYPES[variable]).reshape(
-            *samples_and_steps, *network[name].shape
-        )
-        for index, (name, variable) in enumerate(recordings)
-    }
+    traces = {}
+    for index, (name, variable) in enumerate(recordings):
+        dtype = _dtype(network, name, variable, precision)
+        trace = np.fromfile(folder / _recording_file(index), dtype)
+        if dtype == FLOATING_STATE:
+            trace *= 1 << INPUT_SHIFT
+        traces[name, variable] = trace.reshape(*samples_and_steps, *network[name].shape)
+    return traces
+
+
+def _dtype(network: ChipNetwork, name: str, variable: str, precision: Precision) -> str:
+    population = network[name]
+    if variable == "spikes":
+        return "int64" if population.GRADED else "uint8"
+    if precision == "floating_pt":
+        return FLOATING_STATE
+    return "int32" if isinstance(population, Cuba) else "int64"
 
 
 def _recording_file(index: int) -> str:

@@ -1,256 +1,131 @@
-"""A ChipNetwork as a graph of Lava processes: Lava's own neurons and synapses, our two ends.
+"""A ChipNetwork as a graph of Lava processes: source, neurons, synapses, and what makes them meet.
 
-Lava keeps images as ``(W, H, C)`` and flips convolution kernels; everything outside of this file
-is ``(C, H, W)`` and unflipped. Reversing all axes (``array.T``) is the whole conversion of data.
-
-The ends are ours because Lava's ring buffers hold all steps in memory twice and hand results back
-one number at a time (about 20 us each): frames come from a file here, recordings go to files.
+>>> graph = build(network, frames=path, first=0, n_frames=32, period=32, recordings=recordings)
+>>> graph.source.create_runtime(Loihi2SimCfg(exception_proc_model_map=graph.models))
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from lava.proc.conv.models import PyConvModelFixed
-from lava.proc.conv.process import Conv as LavaConv
-from lava.proc.dense.models import PyDenseModelBitAcc
-from lava.proc.dense.process import Dense as LavaDense
-from lava.proc.lif.models import PyLifResetModelBitAcc
-from lava.proc.lif.process import LIFReset
-from lava.utils.weightutils import SignMode
 
+from hardware.backends.lava_limits import is_plain
+from hardware.backends.lava_neurons import Neurons, neuron_process
+from hardware.backends.lava_processes import (
+    DelayLine,
+    FrameSource,
+    PyDelayLine,
+    PyFrameSource,
+    Recording,
+)
+from hardware.backends.lava_synapses import synapse_process
+from hardware.backends.lava_timing import Clock, receiver_clock, route
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba
-from hardware.chip.registers import CURRENT_DECAY_OFFSET, WEIGHT_BITS
-from hardware.chip.synapses import Conv, Dense
+from hardware.chip.synapses import Conv, Synapse, Weighted
+
+Recordings = dict[tuple[str, str], Recording]
 
 
-class SpikeSource(AbstractProcess):
-    """Sends one frame of a file per step, and zeros when there are no more.
+@dataclass
+class Graph:
+    """Connected processes, each with the model that runs it.
 
-    Parameters
-    ----------
-    path : Path
-        An ``.npy`` file of uint8, shape (frames, C, H, W) or (frames, F).
-    shape : tuple of int
-        ``(C, H, W)`` or ``(F,)``.
+    Named here and handed to Lava: left to itself it would search for models by executing every
+    file that lies beside the process, this package's included.
     """
 
-    def __init__(self, *, path: Path, shape: tuple[int, ...]) -> None:
-        super().__init__(path=path)
-        self.s_out = OutPort(shape=shape[::-1])
-
-
-@implements(proc=SpikeSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PySpikeSource(PyLoihiProcessModel):
-    """Reads the file as it goes: memory does not grow with the number of steps."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.frames = np.load(proc_params["path"], mmap_mode="r")
-
-    def run_spk(self) -> None:
-        index = self.time_step - 1
-        frame = self.frames[index] if index < len(self.frames) else np.zeros_like(self.frames[0])
-        self.s_out.send(np.asarray(frame, np.int32).T)
-
-
-class Recorder(AbstractProcess):
-    """Appends what it sees in each step to a file of raw values in ``(C, H, W)`` order.
-
-    Parameters
-    ----------
-    path : Path
-    dtype : str
-        Of the values in the file.
-    skip, frames : int
-        The first ``skip`` steps are dropped, the next ``frames`` kept, the rest dropped.
-    """
-
-    def __init__(self, *, path: Path, dtype: str, skip: int, frames: int) -> None:
-        super().__init__(path=path, dtype=dtype, skip=skip, frames=frames)
-
-
-class SpikeRecorder(Recorder):
-    """Records what arrives at ``a_in``; ``shape`` is Lava's."""
-
-    def __init__(self, *, shape: tuple[int, ...], **recording: Any) -> None:
-        super().__init__(**recording)
-        self.a_in = InPort(shape=shape)
-
-
-class StateRecorder(Recorder):
-    """Records a variable as it stands at the end of each step, after resets."""
-
-    def __init__(self, *, variable: Var, **recording: Any) -> None:
-        super().__init__(**recording)
-        self.state = RefPort(shape=variable.shape)
-        self.state.connect_var(variable)
-
-
-class AbstractPyRecorder(PyLoihiProcessModel):
-    """The file of a recorder. Unbuffered: a full disk is an error in the step that filled it."""
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.file = Path(proc_params["path"]).open("wb", buffering=0)  # noqa: SIM115 until the end
-        self.dtype = proc_params["dtype"]
-        self.first = proc_params["skip"] + 1
-        self.last = proc_params["skip"] + proc_params["frames"]
-
-    def keep(self, values: np.ndarray) -> None:
-        """Write the values of this step, if it is one to keep."""
-        if self.first <= self.time_step <= self.last:
-            self.file.write(values.T.astype(self.dtype).tobytes())
-
-
-@implements(proc=SpikeRecorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PySpikeRecorder(AbstractPyRecorder):
-    """Records in the spiking phase."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-
-    def run_spk(self) -> None:
-        self.keep(self.a_in.recv())
-
-
-@implements(proc=StateRecorder, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class PyStateRecorder(AbstractPyRecorder):
-    """Records in the management phase, when every neuron has finished the step."""
-
-    state: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
-
-    def post_guard(self) -> bool:
-        return True
-
-    def run_post_mgmt(self) -> None:
-        self.keep(self.state.read())
-
-
-# Named here and handed to Lava: left to itself it would search for them by executing every file
-# that lies beside the process, this package's included.
-MODELS = {
-    SpikeSource: PySpikeSource,
-    SpikeRecorder: PySpikeRecorder,
-    StateRecorder: PyStateRecorder,
-    LavaConv: PyConvModelFixed,
-    LavaDense: PyDenseModelBitAcc,
-    LIFReset: PyLifResetModelBitAcc,
-}
+    source: AbstractProcess
+    models: dict[AbstractProcess, type] = field(default_factory=dict)
 
 
 def build(
     network: ChipNetwork,
     *,
     frames: Path,
+    first: int,
     n_frames: int,
-    n_steps: int,
-    recordings: dict[tuple[str, str], tuple[Path, str]],
-) -> list[AbstractProcess]:
+    period: int,
+    recordings: Recordings,
+    floating: bool = False,
+) -> Graph:
     """Connect the Lava processes of a network.
 
     Parameters
     ----------
     network : ChipNetwork
-        Every synapse must span exactly one level of depth.
+        One that `hardware.backends.lava_timing` can have in time.
     frames : Path
-        Input spikes of all samples back to back, see `SpikeSource`.
-    n_frames, n_steps : int
-        Frames of all samples, steps of one sample.
-    recordings : dict of (population, variable) to (path, dtype)
-
-    Returns
-    -------
-    list of AbstractProcess
-        The source first.
+        Input of all samples back to back, see `FrameSource`.
+    first, n_frames : int
+        Which frames to run.
+    period : int
+        Steps of one sample; 0 for one sample without end.
+    recordings : dict of (population, variable) to Recording
+    floating : bool
+        Lava's floating-point models.
     """
-    source = SpikeSource(path=frames, shape=network.input_shape)
+    source = FrameSource(path=frames, first=first, frames=n_frames, shape=network.input_shape)
+    graph = Graph(source, {source: PyFrameSource})
+    neurons: dict[str, Neurons] = {}
     outlets = {INPUT: source.s_out}
-    processes: list[AbstractProcess] = [source]
     for population in network.populations:
-        depth = network.depth[population.name]
-        neurons = neuron_process(population, depth=depth, n_steps=n_steps)
-        processes.append(neurons)
-        for synapse in network.incoming(population.name):
-            shape = network.shape_of(synapse.sources[0])
-            process = synapse_process(synapse, shape)
-            outlet = outlets[synapse.sources[0]]
-            if isinstance(synapse, Dense) and len(shape) > 1:
-                outlet = outlet.flatten()
-            outlet.connect(process.s_in)
-            process.a_out.connect(neurons.a_in)
-            processes.append(process)
-        outlets[population.name] = neurons.s_out
-        for (name, variable), (path, dtype) in recordings.items():
-            if name == population.name:
-                recording = {"path": path, "dtype": dtype, "skip": depth, "frames": n_frames}
-                processes.append(recorder_process(neurons, variable, recording))
-    return processes
-
-
-def neuron_process(population: Cuba, *, depth: int, n_steps: int) -> LIFReset:
-    """Neurons that forget when the first frame of a sample reaches them.
-
-    Each synapse delays by one step, so frame f (from 1) of the first sample arrives in step
-    f + depth; until then the bias has been integrating, and after it the sample before has.
-    """
-    shape = population.shape[::-1]
-    return LIFReset(
-        shape=shape,
-        du=population.du - CURRENT_DECAY_OFFSET,
-        dv=population.dv,
-        vth=population.vth,
-        bias_mant=np.broadcast_to(population.bias_mant, shape),
-        bias_exp=population.bias_exp,
-        reset_interval=n_steps,
-        reset_offset=depth + 1,
-    )
-
-
-def synapse_process(synapse: Conv | Dense, source_shape: tuple[int, ...]) -> AbstractProcess:
-    """The weights of a synapse in Lava's order: columns by ``(W, H, C)``, kernels flipped."""
-    if isinstance(synapse, Conv):
-        return LavaConv(
-            weight=synapse.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1),
-            input_shape=source_shape[::-1],
-            stride=synapse.stride[::-1],
-            padding=synapse.padding[::-1],
-            dilation=synapse.dilation[::-1],
-            groups=synapse.groups,
+        name = population.name
+        neurons[name] = neuron_process(
+            population,
+            clock=Clock(network.depth[name], period),
+            recordings={variable: r for (p, variable), r in recordings.items() if p == name},
+            plain=is_plain(population, {s.port for s in network.incoming(name)}),
+            floating=floating,
         )
-    by_axis = synapse.weight.reshape(-1, *source_shape)
-    order = (0, *range(len(source_shape), 0, -1))
-    return LavaDense(
-        weights=by_axis.transpose(order).reshape(synapse.weight.shape),
-        num_weight_bits=WEIGHT_BITS,
-        # Otherwise it follows from the values, and with it which of them are representable.
-        sign_mode=SignMode.MIXED,
+        graph.models[neurons[name].process] = neurons[name].model
+        outlets[name] = neurons[name].outlet
+    for synapse in network.synapses:
+        inlet = neurons[synapse.target].inlets[synapse.port]
+        if isinstance(synapse, Weighted):
+            inlet = _weigh(graph, network, synapse, inlet, period, floating)
+        _join(graph, network, synapse, outlets, inlet)
+    return graph
+
+
+def _weigh(
+    graph: Graph,
+    network: ChipNetwork,
+    synapse: Weighted,
+    inlet: InPort,
+    period: int,
+    floating: bool,
+) -> InPort:
+    """Put the weights of a synapse before an inlet; where messages enter them."""
+    connection = synapse_process(
+        synapse,
+        network.source_shape(synapse),
+        offset=route(network, synapse).offset,
+        clock=receiver_clock(network, synapse, period),
+        floating=floating,
     )
+    graph.models[connection.process] = connection.model
+    connection.process.a_out.connect(inlet)
+    return connection.process.s_in
 
 
-def recorder_process(neurons: LIFReset, variable: str, recording: dict[str, Any]) -> Recorder:
-    """A recorder of the ``"spikes"``, ``"u"`` or ``"v"`` of a population."""
-    if variable == "spikes":
-        recorder = SpikeRecorder(shape=neurons.s_out.shape, **recording)
-        neurons.s_out.connect(recorder.a_in)
-        return recorder
-    return StateRecorder(variable=getattr(neurons, variable), **recording)
+def _join(
+    graph: Graph,
+    network: ChipNetwork,
+    synapse: Synapse,
+    outlets: dict[str, OutPort],
+    inlet: InPort,
+) -> None:
+    """Lead the sources of a synapse to where its messages enter, each as late as it must be."""
+    for source, steps in zip(synapse.sources, route(network, synapse).waits, strict=True):
+        outlet = outlets[source]
+        if steps:
+            line = DelayLine(shape=outlet.shape, steps=steps)
+            graph.models[line] = PyDelayLine
+            outlet.connect(line.s_in)
+            outlet = line.s_out
+        if isinstance(synapse, Weighted) and not isinstance(synapse, Conv):
+            outlet = outlet.flatten() if len(outlet.shape) > 1 else outlet
+        outlet.connect(inlet)

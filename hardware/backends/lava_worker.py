@@ -25,8 +25,12 @@ from multiprocessing import connection, shared_memory
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from hardware.backends.leftovers import end_session, segment_prefix
+
+if TYPE_CHECKING:
+    from hardware.chip.network import ChipNetwork
 
 REQUEST, FAILURE, NETWORK, FRAMES = "request.json", "failure.json", "network.chip", "input.npy"
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -140,35 +144,57 @@ def report_exceptions(report: Report) -> None:
 
 
 def simulate(directory: Path, report: Report, watch: Watch) -> None:
-    """Run all samples of the request in the directory, in one start of Lava."""
+    """Run all samples of the request in the directory."""
     report_exceptions(report)
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-
-    from hardware.backends.lava_models import MODELS, build
     from hardware.chip.storage import load_network
 
     request = json.loads((directory / REQUEST).read_text())
     network = load_network(directory / NETWORK)
-    n_samples, n_steps = request["n_samples"], request["n_steps"]
-    processes = build(
+    for first, n_samples in request["starts"]:
+        run_samples(directory, network, request, first, n_samples, report=report, watch=watch)
+
+
+def run_samples(
+    directory: Path,
+    network: ChipNetwork,
+    request: dict[str, Any],
+    first: int,
+    n_samples: int,
+    *,
+    report: Report,
+    watch: Watch,
+) -> None:
+    """Run some samples, one after the other, in one start of Lava."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    from hardware.backends.lava_models import build
+    from hardware.backends.lava_processes import Recording
+
+    n_steps, layerwise = request["n_steps"], request["timing"] == "layerwise"
+    late = network.depth if layerwise else dict.fromkeys(network.depth, 0)
+    n_frames = n_samples * n_steps
+    graph = build(
         network,
         frames=directory / FRAMES,
-        n_frames=n_samples * n_steps,
-        n_steps=n_steps,
+        first=first * n_steps,
+        n_frames=n_frames,
+        period=n_steps if layerwise else 0,
         recordings={
-            (r["population"], r["variable"]): (directory / r["file"], r["dtype"])
-            for r in request["recordings"]
+            (name, variable): Recording(directory / file, dtype, late[name], n_frames)
+            for name, variable, file, dtype in request["recordings"]
         },
+        floating=request["precision"] == "floating_pt",
     )
-    models = {process: MODELS[type(process)] for process in processes}
-    source = processes[0]
-    source.create_runtime(Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models))
+    source = graph.source
+    source.create_runtime(
+        Loihi2SimCfg(select_tag=request["precision"], exception_proc_model_map=graph.models)
+    )
     watch.children = multiprocessing.active_children()
     report.send("running")
-    # The last layer sees the last frame of a sample this many steps late; the first run makes up
-    # for it, and each further one of n_steps completes one more sample everywhere.
-    latency = max(network.depth.values())
+    # The last population sees the last frame of a sample this many steps late; the first run makes
+    # up for it, and each further one of n_steps completes one more sample everywhere.
+    latency = max(late.values())
     for sample in range(n_samples):
         source.run(RunSteps(n_steps + (latency if sample == 0 else 0)))
         report.send("sample")

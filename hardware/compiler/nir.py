@@ -1,21 +1,22 @@
-"""NIR to a float description of populations and synapses, the quantiser's input.
+"""NIR, of any framework, to a float network.
 
-A neuron node becomes a population, the synapse node before it an edge. What NIR cannot say is
-read from the neuron's metadata, and what is missing there is assumed and said:
+A neuron node becomes a population and the linear nodes before it become its synapses; what cannot
+run on a chip is refused, all of it in one error, by node name. Several edges into one node add up.
+A loop without a delay is heard one step later, as every framework steps it. Conv1d works on images
+of height 1, so a signal ``(C, L)`` becomes a population ``(C, 1, L)``. A graph that ends in LI,
+CubaLI, I or a linear node is read out by its membrane.
 
-    dt       seconds per step     assumed 1e-4 where missing, NIR's own convention in its paper
-    reset    "zero"               assumed where missing, as NIR's ``v_reset`` says
+What NIR cannot say is read from node metadata, taken from the options, or assumed and said; see
+`hardware.compiler.nir_nodes.Conventions`. A graph's own metadata is JSON under ``"spikeface"``.
 
-A LIF node ``tau dv/dt = v_leak - v + r i`` is stepped by forward Euler:
-``v' = (1 - dt/tau) v + (dt/tau) (v_leak + r i)``. Source: NIR 1.0.8, ``nir/ir/neuron.py``.
-
->>> network = read_nir("network.nir")
+>>> network = read_nir("network.nir", reset="subtract")
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,290 +24,231 @@ import nir
 import numpy as np
 
 from hardware.chip.network import INPUT
-from hardware.chip.synaptic_input import conv_output_size
+from hardware.chip.registers import DELAY_MAX
+from hardware.compiler.floats import Fires, FloatNetwork, FloatSynapse, Reset
+from hardware.compiler.nir_file import load_graph
+from hardware.compiler.nir_graph import FlatGraph, Problems, topological
+from hardware.compiler.nir_linear import Kernel, Matrix
+from hardware.compiler.nir_nodes import (
+    ASSUMED_DT_S,
+    Conventions,
+    Current,
+    Integrator,
+    Pooling,
+    Solver,
+    Stepper,
+    plain,
+)
+from hardware.compiler.nir_shapes import find_shapes
+from hardware.compiler.nir_signals import Signals
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
-ASSUMED_DT_S = 1e-4
-MAX_FILE_BYTES = 1 << 31
 
-
-@dataclass(frozen=True, kw_only=True)
-class FloatLayer:
-    """Synapses and the population they lead into, stepped in floats.
-
-        v' = (1 - decay) v + weight * s + bias,  spike and reset to 0 where v' > threshold
+def read_nir(
+    path: str | Path,
+    *,
+    dt_s: float | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
+    solver: Solver = "euler",
+    current: Current = "filtered",
+    integrator: Integrator = "auto",
+    pooling: Pooling = "fold",
+) -> FloatNetwork:
+    """Read a NIR file.
 
     Parameters
     ----------
-    name, source : str
-        Population name, and where its input comes from.
-    weight : ndarray of float64
-        ``(C_out, C_in / groups, kh, kw)`` or ``(F_out, F_in)``, the neuron's input gain included.
-    bias : ndarray of float64, shape (C_out,) or (F_out,)
-        Added each step.
-    decay, threshold : ndarray of float64, shape (C_out,) or (F_out,)
-    shape : tuple of int
-        Of the population.
-    stride, padding, dilation, groups
-        Geometry of a convolution.
-    weight_scale : float, optional
-        Weights times this are already the chip's integers.
-    """
-
-    name: str
-    source: str
-    shape: tuple[int, ...]
-    weight: np.ndarray
-    bias: np.ndarray
-    decay: np.ndarray
-    threshold: np.ndarray
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-    weight_scale: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloatNetwork:
-    """A network in floats: layers in topological order, and what had to be assumed."""
-
-    input_shape: tuple[int, ...]
-    layers: tuple[FloatLayer, ...]
-    metadata: dict[str, Any] = field(default_factory=dict)
-    assumptions: tuple[str, ...] = ()
-
-
-def read_nir(path: str | Path) -> FloatNetwork:
-    """Read a NIR file.
+    path : str or Path
+    dt_s, reset, fires, solver, current, integrator, pooling
+        See `hardware.compiler.nir_nodes.Conventions`; they win over the file's metadata.
 
     Raises
     ------
     NetworkFormatError
-        For a missing or foreign file.
+        For a missing, foreign or damaged file, or values that make no network.
     UnsupportedNetworkError
-        Listing every node that cannot be mapped, by name.
+        Listing every node that cannot be mapped, by name, and everything else that is wrong.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise NetworkFormatError(f"{path}: there is no such file")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise NetworkFormatError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    graph = load_graph(path)
     try:
-        graph = nir.read(path)
-    # NIR's reader has no error type of its own: a foreign file fails anywhere inside it.
-    except Exception as error:
-        raise NetworkFormatError(
-            f"{path}: not a readable NIR graph ({type(error).__name__}: {error})"
-        ) from error
-    try:
-        return from_nir(graph)
+        return from_nir(
+            graph,
+            dt_s=dt_s,
+            reset=reset,
+            fires=fires,
+            solver=solver,
+            current=current,
+            integrator=integrator,
+            pooling=pooling,
+        )
     except (NetworkFormatError, UnsupportedNetworkError) as error:
         raise type(error)(f"{path}: {error}") from None
+    # A file can hold anything in place of a number; what no check foresaw is still the file's.
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise NetworkFormatError(
+            f"{path}: not a usable NIR graph ({type(error).__name__}: {error})"
+        ) from error
 
 
-def from_nir(graph: nir.NIRGraph) -> FloatNetwork:
-    """Float description of a chain ``Input, (Flatten), synapse, neuron, ..., Output``."""
-    chain = _chain(graph)
-    unsupported = [
-        f"{name} ({type(node).__name__})" for name, node in chain if type(node) not in KNOWN
-    ]
-    if unsupported:
-        raise UnsupportedNetworkError(
-            f"cannot map these nodes: {', '.join(unsupported)}; "
-            f"known are {', '.join(kind.__name__ for kind in KNOWN)}"
-        )
-    input_shape = tuple(int(n) for n in chain[0][1].input_type["input"])
-    layers: list[FloatLayer] = []
-    assumptions: list[str] = []
-    source, shape, synapse = INPUT, input_shape, None
-    for name, node in chain[1:-1]:
-        if isinstance(node, nir.Flatten):
-            shape = (int(np.prod(shape)),)
-        elif isinstance(node, nir.LIF):
-            if synapse is None:
-                raise UnsupportedNetworkError(f"{name}: a neuron needs a synapse node before it")
-            layer = _layer(name, source, shape, synapse, node, assumptions)
-            layers.append(layer)
-            source, shape, synapse = name, layer.shape, None
-        elif synapse is not None:
-            raise UnsupportedNetworkError(f"{name}: two synapse nodes without a neuron between")
+def from_nir(
+    graph: nir.NIRGraph,
+    *,
+    dt_s: float | None = None,
+    reset: Reset | None = None,
+    fires: Fires | None = None,
+    solver: Solver = "euler",
+    current: Current = "filtered",
+    integrator: Integrator = "auto",
+    pooling: Pooling = "fold",
+) -> FloatNetwork:
+    """Float network of a NIR graph; parameters and errors as `read_nir`."""
+    conventions = Conventions(
+        dt_s=dt_s,
+        reset=reset,
+        fires=fires,
+        solver=solver,
+        current=current,
+        integrator=integrator,
+        pooling=pooling,
+    )
+    problems = Problems(malformed=conventions.problems())
+    metadata = _metadata(graph, problems)
+    flat = FlatGraph.of(graph, problems)
+    dt, is_said = _step_duration(flat, conventions, problems)
+    problems.raise_if_any()
+    stepper = Stepper(conventions, dt, is_said, problems)
+    signals = Signals(flat, find_shapes(flat, problems), stepper, pooling)
+    signals.collect()
+    problems.raise_if_any()
+    return _assemble(signals, metadata)
+
+
+def _metadata(graph: nir.NIRGraph, problems: Problems) -> dict[str, Any]:
+    """What this tool wrote along with the graph; empty for graphs of other tools."""
+    try:
+        metadata = json.loads(plain(graph.metadata.get("spikeface", "{}")))
+    except (TypeError, ValueError) as error:
+        problems.malformed.append(f"the metadata 'spikeface' is not JSON ({error})")
+        return {}
+    if not isinstance(metadata, dict):
+        problems.malformed.append(f"the metadata 'spikeface' is no table but {metadata!r}")
+        return {}
+    return metadata
+
+
+def _step_duration(
+    graph: FlatGraph, conventions: Conventions, problems: Problems
+) -> tuple[float, bool]:
+    """Duration of a step in seconds, and whether anybody said it."""
+    if conventions.dt_s is not None:
+        return conventions.dt_s, True
+    said: dict[float, str] = {}
+    for name, node in graph.nodes.items():
+        value = plain(node.metadata["dt"]) if "dt" in (node.metadata or {}) else None
+        if value is None:
+            continue
+        if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+            problems.malformed.append(f"{name}: dt must be above 0 seconds, got {value!r}")
         else:
-            synapse = node
-    if synapse is not None or not layers:
-        raise UnsupportedNetworkError("the graph must end in a neuron node before its output")
+            said.setdefault(float(value), name)
+    if len(said) > 1:
+        steps = ", ".join(f"{dt} s ({name})" for dt, name in said.items())
+        problems.malformed.append(f"all nodes must have one dt, found {steps}")
+    return next(iter(said), ASSUMED_DT_S), bool(said)
+
+
+def _assemble(signals: Signals, metadata: dict[str, Any]) -> FloatNetwork:
+    """Populations in order, loops delayed, equal synapses of several sources as one."""
+    links: dict[tuple[str, str], int] = {}
+    for target, terms in signals.terms.items():
+        for term in terms:
+            delay = min(int(np.min(term.delay)), links.get((term.source, target), DELAY_MAX))
+            links[term.source, target] = delay
+    order = topological(links, signals.output)
+    position = {name: i for i, name in enumerate((INPUT, *order))}
+    synapses: list[FloatSynapse] = []
+    assumptions = list(signals.stepper.assumptions)
+    for target in order:
+        forward = []
+        for term in signals.terms.get(target, ()):
+            if position[term.source] >= position[target] and np.min(term.delay) < 1:
+                term = _one_step_later(term)
+                assumptions.append(
+                    f"{term.source} -> {target}: leads backwards and arrives one step later"
+                )
+            forward.append(term)
+        synapses += [_synapse(group, target) for group in _joined(forward)]
+    output = signals.populations[signals.output]
     return FloatNetwork(
-        input_shape=input_shape,
-        layers=tuple(layers),
-        metadata=_metadata(graph),
+        input_shape=signals.source_shape(signals.graph.source),
+        populations=tuple(signals.populations[name] for name in order),
+        synapses=tuple(synapses),
+        readout="membrane" if output.kind == "readout" else "spike_count",
+        metadata=metadata,
         assumptions=tuple(dict.fromkeys(assumptions)),
     )
 
 
-def _metadata(graph: nir.NIRGraph) -> dict[str, Any]:
-    """What this tool wrote along with the graph; empty for graphs of other tools."""
-    try:
-        metadata = json.loads(graph.metadata.get("spikeface", "{}"))
-    except (TypeError, ValueError) as error:
-        raise NetworkFormatError(f"the metadata 'spikeface' is not JSON ({error})") from error
-    if not isinstance(metadata, dict):
-        raise NetworkFormatError(f"the metadata 'spikeface' is no table but {metadata!r}")
-    return metadata
+def _one_step_later(term: Matrix | Kernel) -> Matrix | Kernel:
+    """The term with a delay of at least one step everywhere."""
+    if isinstance(term, Kernel):
+        return replace(term, delay=max(term.delay, 1))
+    return replace(term, delay=np.maximum(term.delay, 1))
 
 
-def _chain(graph: nir.NIRGraph) -> list[tuple[str, nir.NIRNode]]:
-    """Nodes from the input to the output, when the graph is one chain."""
-    following: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for source, target in graph.edges:
-        following[source].append(target)
-    branching = [name for name, targets in following.items() if len(targets) > 1]
-    starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    if branching or len(starts) != 1:
-        raise UnsupportedNetworkError(
-            f"the graph must be one chain from one input; found inputs {starts} "
-            f"and branches at {branching}"
+def _joined(terms: list[Matrix | Kernel]) -> list[list[Matrix | Kernel]]:
+    """Terms that differ in nothing but their source: their messages can add up first."""
+    groups: list[list[Matrix | Kernel]] = []
+    for term in terms:
+        for group in groups:
+            if _equal(term, group[0]) and all(term.source != other.source for other in group):
+                group.append(term)
+                break
+        else:
+            groups.append([term])
+    return groups
+
+
+def _equal(a: Matrix | Kernel, b: Matrix | Kernel) -> bool:
+    if a.shape != b.shape or not np.array_equal(a.delay, b.delay):
+        return False
+    if isinstance(a, Matrix) or isinstance(b, Matrix):
+        return (
+            isinstance(a, Matrix) and isinstance(b, Matrix) and np.array_equal(a.weight, b.weight)
         )
-    chain, seen = [starts[0]], {starts[0]}
-    while following[chain[-1]]:
-        target = following[chain[-1]][0]
-        if target in seen:
-            raise UnsupportedNetworkError(f"the graph loops back to {target!r}")
-        chain.append(target)
-        seen.add(target)
-    loose = [name for name in graph.nodes if name not in seen]
-    if loose or not isinstance(graph.nodes[chain[-1]], nir.Output):
-        raise UnsupportedNetworkError(
-            f"the chain must lead from the input to the output; it ends at {chain[-1]!r} "
-            f"and leaves out {loose}"
-        )
-    return [(name, graph.nodes[name]) for name in chain]
+    return _geometry(a) == _geometry(b) and np.array_equal(a.window.weight, b.window.weight)
 
 
-def _layer(
-    name: str,
-    source: str,
-    shape: tuple[int, ...],
-    synapse: nir.NIRNode,
-    neuron: nir.LIF,
-    assumptions: list[str],
-) -> FloatLayer:
-    geometry: dict[str, Any] = {}
-    if isinstance(synapse, nir.Conv2d):
-        geometry = _geometry(name, synapse)
-        shape = (synapse.weight.shape[0], *_conv_size(name, synapse, shape, geometry))
-    else:
-        shape = (synapse.weight.shape[0],)
-    dt_s, scale = _stepping(name, neuron, assumptions)
-    parameters = {
-        field_name: _per_channel(name, field_name, getattr(neuron, field_name), shape)
-        for field_name in ("tau", "r", "v_leak", "v_threshold", "v_reset")
-    }
-    _check_neuron(name, parameters, dt_s)
-    decay = dt_s / parameters["tau"]
-    gain = decay * parameters["r"]
-    weight = np.asarray(synapse.weight, np.float64)
-    bias = getattr(synapse, "bias", None)
-    bias = np.zeros(shape[0]) if bias is None else np.asarray(bias, np.float64)
-    return FloatLayer(
-        name=name,
-        source=source,
-        shape=shape,
-        weight=weight * gain.reshape(-1, *[1] * (weight.ndim - 1)),
-        bias=bias * gain + decay * parameters["v_leak"],
-        decay=decay,
-        threshold=parameters["v_threshold"],
-        weight_scale=scale,
-        **geometry,
-    )
-
-
-def _geometry(name: str, conv: nir.Conv2d) -> dict[str, Any]:
-    def pair(value: Any) -> tuple[int, int]:
-        rows, columns = np.broadcast_to(np.asarray(value, int).ravel(), (2,))
-        return int(rows), int(columns)
-
-    if isinstance(conv.padding, str):
-        if conv.padding != "valid":
-            raise UnsupportedNetworkError(
-                f"{name}: padding {conv.padding!r}; write it out in pixels"
-            )
-        padding = (0, 0)
-    else:
-        padding = pair(conv.padding)
+def _geometry(term: Kernel) -> dict[str, Any]:
+    window = term.window
     return {
-        "stride": pair(conv.stride),
-        "padding": padding,
-        "dilation": pair(conv.dilation),
-        "groups": int(conv.groups),
+        "stride": window.stride,
+        "padding": window.padding,
+        "dilation": window.dilation,
+        "groups": window.groups,
     }
 
 
-def _conv_size(
-    name: str, conv: nir.Conv2d, shape: tuple[int, ...], geometry: dict[str, Any]
-) -> tuple[int, ...]:
-    if len(shape) != 3:
-        raise UnsupportedNetworkError(
-            f"{name}: a convolution needs a (C, H, W) input, it gets {shape}"
-        )
-    return tuple(
-        conv_output_size(*axis)
-        for axis in zip(
-            shape[1:],
-            conv.weight.shape[2:],
-            geometry["stride"],
-            geometry["padding"],
-            geometry["dilation"],
-            strict=True,
-        )
+def _synapse(group: list[Matrix | Kernel], target: str) -> FloatSynapse:
+    first, sources = group[0], tuple(term.source for term in group)
+    delay = first.delay
+    if np.ndim(delay) and np.min(delay) == np.max(delay):
+        delay = int(np.min(delay))
+    if isinstance(first, Matrix):
+        return FloatSynapse(sources=sources, target=target, weight=first.weight, delay=delay)
+    return FloatSynapse(
+        sources=sources,
+        target=target,
+        kind="conv",
+        weight=first.window.weight,
+        delay=delay,
+        **_geometry(first),
     )
-
-
-def _stepping(name: str, neuron: nir.LIF, assumptions: list[str]) -> tuple[float, float | None]:
-    metadata = neuron.metadata
-    if "dt" not in metadata:
-        assumptions.append(f"dt = {ASSUMED_DT_S} s: the graph does not say it")
-    if "reset" not in metadata:
-        assumptions.append("reset to zero: the graph does not say it")
-    reset = str(metadata.get("reset", "zero"))
-    if reset != "zero":
-        raise UnsupportedNetworkError(f"{name}: reset {reset!r}; only 'zero' runs here")
-    scale = metadata.get("weight_scale")
-    return float(metadata.get("dt", ASSUMED_DT_S)), None if scale is None else float(scale)
-
-
-def _per_channel(
-    name: str, field_name: str, value: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
-    """One value per channel; NIR stores one per neuron."""
-    value = np.asarray(value, np.float64)
-    if value.ndim == 0 or value.size == 1:
-        return np.full(shape[0], value.item())
-    if value.shape != shape and value.shape != shape[:1]:
-        raise NetworkFormatError(
-            f"{name}: {field_name} has shape {value.shape}, its population {shape}"
-        )
-    per_channel = value.reshape(shape[0], -1)
-    if (per_channel != per_channel[:, :1]).any():
-        raise UnsupportedNetworkError(
-            f"{name}: {field_name} differs between the neurons of a channel; "
-            "a chip population shares it"
-        )
-    return per_channel[:, 0]
-
-
-def _check_neuron(name: str, parameters: dict[str, np.ndarray], dt_s: float) -> None:
-    for field_name, values in parameters.items():
-        if not np.isfinite(values).all():
-            raise NetworkFormatError(f"{name}: {field_name} must be finite")
-    tau, threshold = parameters["tau"], parameters["v_threshold"]
-    if not (np.isfinite(dt_s) and dt_s > 0) or (tau < dt_s).any():
-        raise NetworkFormatError(
-            f"{name}: the time constant must be at least one step of {dt_s} s, got {tau.min()} s"
-        )
-    if (threshold <= 0).any():
-        raise NetworkFormatError(f"{name}: thresholds must be above 0, got {threshold.min()}")
-    if parameters["v_reset"].any():
-        raise UnsupportedNetworkError(f"{name}: v_reset must be 0 for a reset to zero")
-
-
-KNOWN = (nir.Input, nir.Conv2d, nir.Flatten, nir.Affine, nir.Linear, nir.LIF, nir.Output)

@@ -1,136 +1,224 @@
-"""Float network to chip integers, with an account of what it changed, per layer.
+"""Float network to chip integers, with an account of what it changed, per population.
 
-One scale per layer turns weights and threshold into mantissas. It is the largest at which the
-largest weight still fits, lowered until the threshold itself is an integer, so that the threshold
-is exact and all rounding is in the weights:
+With the scale of `hardware.compiler.scales`, integers per unit of weight,
 
-    V = min(floor(254 theta / max|w|), 2**17 - 1),   scale = V / theta
-    W = 2 round(scale w / 2)            even integers in [-256, 254]
-    B = round(64 scale b)               mantissa of 13 bits times 2**exponent
-    dv = round(4096 decay),  du = 4096  the current has no memory
+    W = 2 round(scale w / 2)            even in [-256, 254]; of one sign: round(scale w) up to 255
+    V = round(scale theta),   B = round(64 scale b) as mantissa of 13 bits times 2**exponent
+    v_init = round(64 scale v_init)
+    du = round(4096 u_decay) but at least 1,   dv = round(4096 v_decay)
 
 Weights that come with a ``weight_scale`` (trained on the grid) use that scale and lose nothing.
+A neuron that fires *at* its threshold starts one unit higher, which is exact where it subtracts and
+does not leak. Values that messages can have decide how many payload bits a synapse reads.
 
->>> chip, report = quantise(read_nir("network.nir"))
+>>> chip, losses = quantise(read_nir("network.nir"), calibration=spikes[:8])
+>>> rounded = dequantise(chip, losses)
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
 
 import numpy as np
 
 from hardware.chip import registers as reg
-from hardware.chip.network import ChipNetwork
-from hardware.chip.populations import Cuba
-from hardware.chip.synapses import Conv, Dense, Synapse
-from hardware.compiler.nir import FloatLayer, FloatNetwork
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba, Population, Relay
+from hardware.chip.synapses import Conv, Dense, Weighted
+from hardware.compiler.calibrate import (
+    Interval,
+    Range,
+    calibrate,
+    message_intervals,
+    sum_interval,
+    worst_case,
+)
+from hardware.compiler.floats import FloatNetwork, FloatPopulation, FloatSynapse
+from hardware.compiler.losses import LayerLoss, measure, weight_range
+from hardware.compiler.scales import PerChannel, choose_scale, weight_shift
 from hardware.errors import UnsupportedNetworkError
 
-FLOAT32_NOISE = 1e-12  # noise to signal of weights on the grid that came as float32
+__all__ = ["LayerLoss", "dequantise", "quantise"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerLoss:
-    """What quantisation changed in one layer.
+def quantise(
+    network: FloatNetwork,
+    *,
+    calibration: np.ndarray | None = None,
+    per_channel: PerChannel = "auto",
+) -> tuple[ChipNetwork, tuple[LayerLoss, ...]]:
+    """Turn a float network into integers.
 
     Parameters
     ----------
-    scale : float
-        Integers per unit of weight.
-    weight_sqnr_db : float or None
-        Signal to quantisation-noise ratio of the weights, in decibels; None when exact.
-    effective_bits : float or None
-        ``(sqnr - 1.76) / 6.02``, the bits of an ideal quantiser with this ratio.
-    clipped : float
-        Share of weights that hit the end of the range.
-    zeroed : float
-        Share of nonzero weights that became zero.
-    threshold_error, decay_error : float
-        Largest relative error of a threshold, largest absolute error of a decay.
-    bias_error : float
-        Largest error of a bias, as a share of the threshold.
-    """
+    network : FloatNetwork
+    calibration : ndarray of integers, shape (N, T, C, H, W) or (N, T, F), optional
+        Typical input; states that it drives stay within their registers, with a margin. Without
+        it only a membrane that is read out is kept in range, at its worst case.
+    per_channel : bool or "auto"
+        Whether channels have scales, and so thresholds, of their own.
 
-    layer: str
-    scale: float
-    weight_sqnr_db: float | None
-    effective_bits: float | None
-    clipped: float
-    zeroed: float
-    threshold_error: float
-    decay_error: float
-    bias_error: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for a report."""
-        return asdict(self)
-
-
-def quantise(network: FloatNetwork) -> tuple[ChipNetwork, tuple[LayerLoss, ...]]:
-    """Turn a float network into integers.
+    Returns
+    -------
+    chip : ChipNetwork
+    losses : tuple of LayerLoss
+        One per population.
 
     Raises
     ------
     UnsupportedNetworkError
-        When a layer does not fit the registers, naming it and the limit.
+        When populations do not fit the registers, naming them all and the limits.
     """
-    pieces = [_quantise_layer(layer) for layer in network.layers]
-    populations, synapses, losses = zip(*pieces, strict=True)
-    chip = ChipNetwork(
+    seen = calibrate(network, calibration) if calibration is not None else {}
+    messages = message_intervals(network, calibration)
+    problems: list[str] = []
+    populations: list[Population] = []
+    losses: list[LayerLoss] = []
+    weighted: dict[int, Weighted] = {}
+    for population in network.populations:
+        try:
+            chip, synapses, loss = _quantise_population(
+                network, population, seen.get(population.name), messages, per_channel
+            )
+        except UnsupportedNetworkError as error:
+            problems.append(str(error))
+            continue
+        populations.append(chip)
+        losses.append(loss)
+        weighted |= synapses
+    if problems:
+        raise UnsupportedNetworkError("\n  ".join(["does not fit the registers:", *problems]))
+    low, high = messages[INPUT]
+    is_binary = low == 0 and high == 1
+    return ChipNetwork(
         input_shape=network.input_shape,
-        populations=populations,
-        synapses=synapses,
+        input_bits=0 if is_binary else payload_bits(messages[INPUT]),
+        populations=tuple(populations),
+        synapses=tuple(weighted[id(synapse)] for synapse in network.synapses),
+        readout=network.readout,
         metadata=dict(network.metadata),
+    ), tuple(losses)
+
+
+def dequantise(chip: ChipNetwork, losses: tuple[LayerLoss, ...]) -> FloatNetwork:
+    """The integers as floats again: everything is rounded but the states.
+
+    Parameters
+    ----------
+    chip : ChipNetwork
+    losses : tuple of LayerLoss
+        As `quantise` returned them: they hold the scales.
+
+    Raises
+    ------
+    UnsupportedNetworkError
+        For neurons that a float network does not have.
+    """
+    scales = {loss.layer: np.asarray(loss.scales) for loss in losses}
+    missing = [p.name for p in chip.populations if p.name not in scales]
+    foreign = [p.name for p in chip.populations if not isinstance(p, Cuba | Relay)]
+    if missing or foreign:
+        raise UnsupportedNetworkError(
+            f"cannot be floats again: no scales are known of {missing}, no float model of {foreign}"
+        )
+    return FloatNetwork(
+        input_shape=chip.input_shape,
+        populations=tuple(_float_population(chip, p, scales[p.name]) for p in chip.populations),
+        synapses=tuple(_float_synapse(s, scales[s.target]) for s in chip.synapses),
+        readout=chip.readout,
+        metadata=dict(chip.metadata),
     )
-    return chip, losses
 
 
-def _quantise_layer(layer: FloatLayer) -> tuple[Cuba, Synapse, LayerLoss]:
-    _check(layer)
-    scale = layer.weight_scale or _scale(layer)
-    weight = _round_even(layer.weight * scale)
-    vth = np.rint(layer.threshold * scale)
-    mantissa, exponent = _bias(layer, layer.bias * scale * (1 << reg.INPUT_SHIFT))
-    population = Cuba(
-        name=layer.name,
-        shape=layer.shape,
-        du=np.full(layer.shape[0], reg.DECAY_SCALE, np.int32),
-        dv=np.rint(layer.decay * reg.DECAY_SCALE).astype(np.int32),
+def payload_bits(interval: Interval) -> int:
+    """Bits that hold the size of every message of an interval."""
+    return math.ceil(max(-interval[0], interval[1])).bit_length()
+
+
+# -- floats to integers ----------------------------------------------------------------------------
+
+
+def _quantise_population(
+    network: FloatNetwork,
+    population: FloatPopulation,
+    seen: Range | None,
+    messages: dict[str, Interval],
+    per_channel: PerChannel,
+) -> tuple[Population, dict[int, Weighted], LayerLoss]:
+    incoming = network.incoming(population.name)
+    reach = seen
+    if reach is None and population.kind == "readout":
+        reach = worst_case(network, population.name, messages)
+    scale = choose_scale(population, incoming, reach, per_channel=per_channel)
+    shift = weight_shift(population, incoming, scale)
+    synapses = {
+        id(synapse): _synapse(synapse, scale, shift, sum_interval(synapse, messages))
+        for synapse in incoming
+    }
+    pairs = [(synapse, synapses[id(synapse)]) for synapse in incoming]
+    notes: list[str] = []
+    chip: Population
+    if population.kind == "relay":
+        _check_relay(population, pairs)
+        chip = Relay(name=population.name, shape=population.shape)
+    else:
+        chip = _neurons(population, scale, notes)
+    neurons = chip if isinstance(chip, Cuba) else None
+    loss = measure(population, pairs, neurons, scale, seen=seen, notes=tuple(notes))
+    return chip, synapses, loss
+
+
+def _neurons(population: FloatPopulation, scale: np.ndarray, notes: list[str]) -> Cuba:
+    fraction = 1 << reg.INPUT_SHIFT
+    v_init = np.rint(_scaled(population, "v_init", scale) * fraction)
+    if population.fires == "at_or_above":
+        if population.reset == "subtract" and not population.per_neuron("v_decay").any():
+            v_init = v_init + 1
+        else:
+            notes.append("a voltage of exactly the threshold does not spike on the chip")
+    if population.per_neuron("u_init").any():
+        notes.append("currents start at 0 on the chip: biases act in full from the first step")
+    mantissa, exponent = _bias(population, _scaled(population, "bias", scale) * fraction)
+    if population.kind == "readout":
+        vth = np.full(population.shape[:1], reg.THRESHOLD_MANTISSA_MAX)
+    else:
+        vth = np.rint(_scaled(population, "threshold", scale))
+        if vth.max() > reg.THRESHOLD_MANTISSA_MAX or vth.min() < 1:
+            raise UnsupportedNetworkError(
+                f"{population.name}: threshold mantissas must lie in "
+                f"[1, {reg.THRESHOLD_MANTISSA_MAX}], got [{vth.min():.0f}, {vth.max():.0f}]; "
+                "use another weight_scale"
+            )
+    return Cuba(
+        name=population.name,
+        shape=population.shape,
+        du=np.maximum(_decay(population, "u_decay", notes), 1),
+        dv=_decay(population, "v_decay", notes),
         vth=vth.astype(np.int32),
         bias_mant=mantissa,
         bias_exp=exponent,
+        reset=population.reset,
+        v_init=v_init.astype(np.int32),
+        refractory=population.refractory,
     )
-    return population, _synapse(layer, weight), _loss(layer, scale, weight, population)
 
 
-def _check(layer: FloatLayer) -> None:
-    for name in ("weight", "bias"):
-        if not np.isfinite(getattr(layer, name)).all():
-            raise UnsupportedNetworkError(f"{layer.name}: {name} holds values that are not finite")
+def _scaled(population: FloatPopulation, name: str, scale: np.ndarray) -> np.ndarray:
+    """A parameter times the scale of its channel, in the parameter's shape."""
+    values = getattr(population, name)
+    return values * scale.reshape(-1, *(1,) * (values.ndim - 1))
 
 
-def _scale(layer: FloatLayer) -> float:
-    threshold = layer.threshold.max()
-    largest = np.abs(layer.weight).max(initial=0.0)
-    room = reg.WEIGHT_MAX * threshold / largest if largest > 0 else reg.THRESHOLD_MANTISSA_MAX
-    mantissa = min(np.floor(room), reg.THRESHOLD_MANTISSA_MAX)
-    if mantissa < 1:
-        raise UnsupportedNetworkError(
-            f"{layer.name}: weights up to {largest:.3g} dwarf the threshold {threshold:.3g}: "
-            f"no threshold mantissa in [1, {reg.THRESHOLD_MANTISSA_MAX}] fits 8-bit weights; "
-            "rescale the layer"
-        )
-    return float(mantissa / threshold)
+def _decay(population: FloatPopulation, name: str, notes: list[str]) -> np.ndarray:
+    values = getattr(population, name)
+    register = np.rint(values * reg.DECAY_SCALE).astype(np.int32)
+    if ((register == 0) & (values > 0)).any():
+        smallest = values[(register == 0) & (values > 0)].min()
+        notes.append(f"a {name} of {smallest:.2g} is less than half a step of 1/4096")
+    return register
 
 
-def _round_even(values: np.ndarray) -> np.ndarray:
-    even = reg.WEIGHT_STEP * np.rint(values / reg.WEIGHT_STEP)
-    return np.clip(even, reg.WEIGHT_MIN, reg.WEIGHT_MAX).astype(np.int32)
-
-
-def _bias(layer: FloatLayer, bias: np.ndarray) -> tuple[np.ndarray, int]:
+def _bias(population: FloatPopulation, bias: np.ndarray) -> tuple[np.ndarray, int]:
     """Mantissas and the smallest shared exponent that holds them."""
     for exponent in range(reg.BIAS_EXPONENT_MAX + 1):
         mantissa = np.rint(bias / (1 << exponent))
@@ -138,41 +226,103 @@ def _bias(layer: FloatLayer, bias: np.ndarray) -> tuple[np.ndarray, int]:
             return mantissa.astype(np.int32), exponent
     limit = reg.BIAS_MANTISSA_MAX << reg.BIAS_EXPONENT_MAX
     raise UnsupportedNetworkError(
-        f"{layer.name}: a bias of {np.abs(bias).max():.0f} exceeds the chip's {limit}; "
+        f"{population.name}: a bias of {np.abs(bias).max():.0f} exceeds the chip's {limit}; "
         "its neurons fire in every step whatever they see"
     )
 
 
-def _synapse(layer: FloatLayer, weight: np.ndarray) -> Synapse:
-    ends = {"sources": (layer.source,), "target": layer.name}
-    if weight.ndim == 2:
-        return Dense(weight=weight, **ends)
+def _synapse(synapse: FloatSynapse, scale: np.ndarray, shift: int, read: Interval) -> Weighted:
+    exact = synapse.weight * scale.reshape(-1, *(1,) * (synapse.weight.ndim - 1)) * (1 << shift)
+    low, high, step = weight_range(synapse.weight)
+    weight = np.clip(step * np.rint(exact / step), low, high).astype(np.int32)
+    is_binary = len(synapse.sources) == 1 and read[0] >= 0 and read[1] <= 1
+    bits = 0 if is_binary else payload_bits(read)
+    if bits > reg.PAYLOAD_BITS_MAX:
+        raise UnsupportedNetworkError(
+            f"{synapse.edge}: messages up to {max(-read[0], read[1]):.0f} do not fit "
+            f"{reg.PAYLOAD_BITS_MAX} payload bits; pool smaller windows"
+        )
+    if synapse.kind == "dense":
+        return Dense(
+            sources=synapse.sources,
+            target=synapse.target,
+            weight=weight,
+            weight_exp=-shift,
+            message_bits=bits,
+            delay=np.asarray(synapse.delay, np.int32),
+        )
     return Conv(
+        sources=synapse.sources,
+        target=synapse.target,
         weight=weight,
-        stride=layer.stride,
-        padding=layer.padding,
-        dilation=layer.dilation,
-        groups=layer.groups,
-        **ends,
+        weight_exp=-shift,
+        message_bits=bits,
+        stride=synapse.stride,
+        padding=synapse.padding,
+        dilation=synapse.dilation,
+        groups=synapse.groups,
+        delay=synapse.shortest_delay,
     )
 
 
-def _loss(layer: FloatLayer, scale: float, weight: np.ndarray, population: Cuba) -> LayerLoss:
-    exact = layer.weight * scale
-    noise = np.square(weight - exact).sum()
-    signal = np.square(exact).sum()
-    exactly = noise <= FLOAT32_NOISE * signal
-    sqnr = None if exactly else float(10 * np.log10(signal / noise))
-    bias = population.bias / (scale * (1 << reg.INPUT_SHIFT))
-    nonzero = np.count_nonzero(layer.weight)
-    return LayerLoss(
-        layer=layer.name,
-        scale=scale,
-        weight_sqnr_db=sqnr,
-        effective_bits=None if sqnr is None else (sqnr - 1.76) / 6.02,
-        clipped=float(np.mean((exact > reg.WEIGHT_MAX + 1) | (exact < reg.WEIGHT_MIN - 1))),
-        zeroed=float(np.count_nonzero((weight == 0) & (layer.weight != 0)) / max(nonzero, 1)),
-        threshold_error=float(np.abs(population.vth / scale / layer.threshold - 1).max()),
-        decay_error=float(np.abs(population.dv / reg.DECAY_SCALE - layer.decay).max()),
-        bias_error=float((np.abs(bias - layer.bias) / layer.threshold).max()),
+def _check_relay(population: FloatPopulation, pairs: list[tuple[FloatSynapse, Weighted]]) -> None:
+    """A relay sends sums of messages on: its weights are the integers they are."""
+    for before, after in pairs:
+        if not np.array_equal(before.weight, after.weight):
+            raise UnsupportedNetworkError(
+                f"{population.name}: the weights of a relay must be integers that 8 bits hold; "
+                "put the factor into the weights behind it"
+            )
+
+
+# -- integers to floats ----------------------------------------------------------------------------
+
+
+def _float_population(
+    chip: ChipNetwork, population: Population, scale: np.ndarray
+) -> FloatPopulation:
+    if not isinstance(population, Cuba):
+        return FloatPopulation(name=population.name, shape=population.shape, kind="relay")
+
+    def unscaled(values: np.ndarray, unit: int) -> np.ndarray:
+        return values / (scale.reshape(-1, *(1,) * (values.ndim - 1)) * unit)
+
+    fraction = 1 << reg.INPUT_SHIFT
+    is_readout = chip.readout == "membrane" and population is chip.output
+    return FloatPopulation(
+        name=population.name,
+        shape=population.shape,
+        u_decay=np.asarray(population.du) / reg.DECAY_SCALE,
+        v_decay=np.asarray(population.dv) / reg.DECAY_SCALE,
+        threshold=math.inf if is_readout else unscaled(np.asarray(population.vth), 1),
+        bias=unscaled(population.bias, fraction),
+        v_init=unscaled(np.asarray(population.v_init), fraction),
+        reset=population.reset,
+        refractory=population.refractory,
+        kind="readout" if is_readout else "neuron",
+    )
+
+
+def _float_synapse(synapse: object, scale: np.ndarray) -> FloatSynapse:
+    if not isinstance(synapse, Dense | Conv):
+        raise UnsupportedNetworkError(f"{synapse}: only dense and convolutional synapses")
+    spread = scale.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
+    weight = synapse.weight * 2.0**synapse.weight_exp / spread
+    if isinstance(synapse, Dense):
+        return FloatSynapse(
+            sources=synapse.sources,
+            target=synapse.target,
+            weight=weight,
+            delay=np.asarray(synapse.delay),
+        )
+    return FloatSynapse(
+        sources=synapse.sources,
+        target=synapse.target,
+        weight=weight,
+        kind="conv",
+        stride=synapse.stride,
+        padding=synapse.padding,
+        dilation=synapse.dilation,
+        groups=synapse.groups,
+        delay=synapse.delay,
     )

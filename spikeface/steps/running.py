@@ -16,10 +16,9 @@ from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network
 from snn.events.datasets import ClipTable, file_digest, load_event_set
 from snn.events.formats import read_recording
-from snn.events.frames import binary_frames
-from snn.events.recording import Recording
 from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
+from spikeface.inputs import windows
 from spikeface.progress import progress_bar
 from spikeface.runs import RunFolder
 from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated
@@ -57,14 +56,15 @@ def run_recording(
     network = load_network(run.need(run.chip, "quantise"))
     config = load_config(run.config)
     recording = read_recording(path, sensor_size=sensor_size)
-    frames = _windows(recording, network)
+    step = {key: network.metadata[key] for key in ("n_steps", "dt_us")}
+    frames = windows(recording, network, **step)
     entry: dict[str, Any] = {
         "file": path.name,
         "events": len(recording),
         "duration_us": recording.duration_us,
         "sensor_size": list(recording.sensor_size),
         "windows": len(frames),
-        "window_us": _window_us(network),
+        "window_us": step["n_steps"] * step["dt_us"],
         "input_pixels_active": simulated(float(frames.mean())),
         "backends": {},
     }
@@ -175,30 +175,6 @@ def _spread(n: int, count: int) -> np.ndarray:
 
 def _backend(name: str, config: Config) -> Backend:
     return Simulator() if name == "simulator" else LavaBackend(timeout_s=config.lava.timeout_s)
-
-
-def _windows(recording: Recording, network: ChipNetwork) -> np.ndarray:
-    """Binary frames of all windows of a recording, uint8 ``[N, T, C, H, W]``."""
-    window_us = _window_us(network)
-    _, height, width = network.input_shape
-    first = int(recording.events["t"][0])
-    starts = range(first, first + recording.duration_us + 1, window_us)
-    return np.stack(
-        [
-            binary_frames(
-                recording,
-                n_bins=network.metadata["n_steps"],
-                window_us=window_us,
-                size=(width, height),
-                start_us=start,
-            )
-            for start in starts
-        ]
-    )
-
-
-def _window_us(network: ChipNetwork) -> int:
-    return network.metadata["dt_us"] * network.metadata["n_steps"]
 
 
 def _test_clips(report: dict[str, Any], network: ChipNetwork) -> ClipTable:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -92,3 +96,34 @@ def _random_population(rng, name, shape, fan_in):
 def _reference_run(network, spikes):
     probes = [(p.name, v) for p in network.populations for v in ("spikes", *p.STATES)]
     return dict(Reference().run(network, spikes, probes=probes).traces)
+
+
+# -- random graphs: every population model, every synapse, recurrence -----------------------------
+
+# The benchmarks draw the same networks and may not import tests, nor these be imported from there
+# by name: the folder is no package.
+_PATH = Path(__file__).parents[2] / "benchmarks/random_networks.py"
+_SPEC = importlib.util.spec_from_file_location("random_networks", _PATH)
+random_networks_module = sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(random_networks_module)
+
+
+@pytest.fixture(scope="session")
+def random_networks():
+    """The module ``benchmarks/random_networks.py``."""
+    return random_networks_module
+
+
+@pytest.fixture(scope="session")
+def random_graph():
+    """``(seed, features, input_shape=None, input_bits=None) -> ChipNetwork``.
+
+    See ``benchmarks/random_networks.py``: small graphs that use the named ``FEATURES`` only.
+    """
+    return random_networks_module.random_graph
+
+
+@pytest.fixture(scope="session")
+def random_frames():
+    """``(network, seed, samples=2, steps=9, rate=0.3)``: an input of the network's kind."""
+    return random_networks_module.random_frames

@@ -28,8 +28,8 @@ from hardware.backends.leftovers import (
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.storage import save_network
-from hardware.chip.synapses import Conv, Dense
-from hardware.errors import BackendRunError, BackendUnavailableError, UnsupportedNetworkError
+from hardware.chip.synapses import Dense
+from hardware.errors import BackendRunError, BackendUnavailableError
 
 AVAILABLE = LavaBackend().is_available()
 needs_lava = pytest.mark.skipif(not AVAILABLE, reason=AVAILABLE.reason)
@@ -114,25 +114,6 @@ def test_one_sign_of_weights_register_limits_and_parallel_paths(reference_run):
     assert (np.diff(np.sign(expected["excitatory", "u"]), axis=1) != 0).any()
     assert np.abs(expected["inhibitory", "v"]).max() == 2**23 - 1
     assert_equal_to_reference(network, spikes, reference_run)
-
-
-def test_refuses_what_lava_computes_wrongly(random_network):
-    network = random_network(0, input_shape=(4,), layers=(4, 3))
-    skip = Dense(sources=(INPUT,), target="layer-1", weight=np.zeros((3, 4), np.int32))
-    wide = Conv(
-        sources=(INPUT,), target="wide", weight=np.zeros((128, 1, 1, 1), np.int32), groups=128
-    )
-    skipping = ChipNetwork(
-        input_shape=(4,), populations=network.populations, synapses=(*network.synapses, skip)
-    )
-    depthwise = ChipNetwork(
-        input_shape=(128, 2, 2),
-        populations=(Cuba(name="wide", shape=(128, 2, 2), du=0, dv=0, vth=0),),
-        synapses=(wide,),
-    )
-    for refused, reason in ((skipping, "input -> layer-1: spans 2"), (depthwise, "groups is 128")):
-        with pytest.raises(UnsupportedNetworkError, match=reason):
-            LavaBackend().run(refused, np.zeros((1, 2, *refused.input_shape), bool))
 
 
 def test_says_why_it_is_not_available(random_network, monkeypatch):

@@ -1,0 +1,128 @@
+"""A network from any file: NIR of any framework, lava-dl's ``.net``, or integers of our own.
+
+>>> opened = open_network(Path("network.nir"), ImportOptions(dt_s=1e-3))
+>>> opened.chip, opened.assumptions
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hardware.chip.network import ChipNetwork
+from hardware.chip.storage import load_network, save_network
+from hardware.compiler.floats import FloatNetwork, Reset
+from hardware.compiler.netx import read_netx
+from hardware.compiler.netx_writer import write_netx
+from hardware.compiler.nir import read_nir
+from hardware.compiler.quantise import LayerLoss, quantise
+from spikeface.errors import ConfigError, OutputError
+from spikeface.runs import RunFolder
+
+NIR_SUFFIXES, NETX_SUFFIXES, CHIP_SUFFIXES = (".nir", ".h5"), (".net",), (".chip",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What files may leave unsaid.
+
+    Parameters
+    ----------
+    dt_s : float, optional
+        Seconds of a step, for NIR graphs.
+    reset : {"zero", "subtract"}, optional
+        ``"zero"`` or ``"subtract"``, for NIR graphs.
+    n_layers : int, optional
+        Only so many layers of a ``.net`` file.
+    lenient : bool
+        Do to a ``.net`` file's weights what netx does silently, instead of refusing.
+    """
+
+    dt_s: float | None = None
+    reset: Reset | None = None
+    n_layers: int | None = None
+    lenient: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedNetwork:
+    """A network in integers and, where it came in floats, as it came.
+
+    Parameters
+    ----------
+    chip : ChipNetwork
+    floats : FloatNetwork or None
+        The network as it was.
+    losses : tuple of LayerLoss
+        What quantisation changed, per layer; empty for integers.
+    assumptions : tuple of str
+        What the file did not say.
+    """
+
+    chip: ChipNetwork
+    floats: FloatNetwork | None = None
+    losses: tuple[LayerLoss, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+def open_network(
+    path: Path, options: ImportOptions | None = None, *, calibration: np.ndarray | None = None
+) -> OpenedNetwork:
+    """Open a network file or the network of a run folder.
+
+    Parameters
+    ----------
+    path : Path
+    options : ImportOptions, optional
+    calibration : ndarray of shape (N, T, ...), optional
+        Typical input, from which the quantiser takes the range of voltages.
+
+    Raises
+    ------
+    HardwareError
+        Of the reader, naming the file and all its problems.
+    """
+    options = options or ImportOptions()
+    if path.is_dir():
+        run = RunFolder.open(path)
+        path = run.need(run.nir, "train")
+    if path.suffix in NETX_SUFFIXES:
+        chip = read_netx(path, n_layers=options.n_layers, strict=not options.lenient)
+        return OpenedNetwork(chip=chip)
+    if path.suffix in CHIP_SUFFIXES:
+        return OpenedNetwork(chip=load_network(path))
+    if path.suffix not in NIR_SUFFIXES:
+        known = ", ".join((*NIR_SUFFIXES, *NETX_SUFFIXES, *CHIP_SUFFIXES))
+        raise ConfigError(f"{path}: networks end in {known}, or are run folders")
+    floats = read_nir(path, dt_s=options.dt_s, reset=options.reset)
+    chip, losses = quantise(floats, calibration=calibration)
+    return OpenedNetwork(
+        chip=chip,
+        floats=floats,
+        losses=losses,
+        assumptions=floats.assumptions,
+    )
+
+
+def write_network(network: ChipNetwork, path: Path, *, overwrite: bool = False) -> None:
+    """Write a ``.chip`` or, for the networks that lava-dl can describe, a ``.net`` file.
+
+    Raises
+    ------
+    OutputError
+        When the file exists and `overwrite` is not set, or cannot be written.
+    UnsupportedNetworkError
+        When lava-dl's format cannot say what the network does, with all reasons.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name or give --force")
+    writers: dict[str, Any] = {CHIP_SUFFIXES[0]: save_network, NETX_SUFFIXES[0]: write_netx}
+    if path.suffix not in writers:
+        raise ConfigError(f"{path}: networks are written as {' or '.join(writers)}")
+    try:
+        writers[path.suffix](network, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error

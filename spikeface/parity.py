@@ -1,0 +1,161 @@
+"""``spikeface parity``: one network on its way from floats to the chip, and where it changes.
+
+The result is a folder with ``parity.json``, ``parity.html`` and one figure a hop; the same lines
+go to the terminal.
+
+>>> section = parity(Path("network.nir"), "random:0.05", backends=("simulator", "lava"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from hardware.analysis.hops import Hop, compare_hops
+from hardware.backends.backend import Backend
+from hardware.backends.lava import LavaBackend
+from hardware.backends.loihi import loihi_availability
+from hardware.backends.simulator import Simulator
+from spikeface.errors import OutputError
+from spikeface.figure_style import inline_svg, to_svg
+from spikeface.inputs import InputOptions, load_input
+from spikeface.networks import ImportOptions, open_network
+from spikeface.pages import environment
+from spikeface.parity_figures import hop_figure
+from spikeface.progress import progress_bar
+from spikeface.runs import write_json, write_text
+from spikeface.summary import parity_lines
+
+SCHEMA = "spikeface.parity/1"
+TEMPLATE = "parity.html.j2"
+
+
+def parity(
+    path: Path,
+    source: str,
+    *,
+    out: Path,
+    backends: Sequence[str] = ("simulator", "lava"),
+    network_options: ImportOptions | None = None,
+    input_options: InputOptions | None = None,
+    timeout_s: float = 300,
+) -> dict[str, Any]:
+    """Compare every stage of a network with the one before, on the same input.
+
+    Parameters
+    ----------
+    path : Path
+        A network file or a run folder, see `spikeface.networks.open_network`.
+    source : str
+        See `spikeface.inputs.load_input`.
+    out : Path
+        A new folder.
+    backends : sequence of str
+        Engines after the integers of the specification: ``"simulator"``, ``"lava"``.
+    timeout_s : float
+        Limit for Lava, in seconds.
+
+    Returns
+    -------
+    dict
+        The content of ``parity.json``.
+
+    Raises
+    ------
+    OutputError
+        When the folder holds something or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists already; choose another --out")
+    opened = open_network(path, network_options)
+    spikes = load_input(source, opened.chip, input_options)
+    engines = [_engine(name, timeout_s) for name in backends]
+    n_stages = len(engines) + (3 if opened.floats else 1)
+    with progress_bar(n_stages, "stages", "stage") as advance:
+        hops = list(
+            compare_hops(
+                opened.chip,
+                spikes,
+                floats=opened.floats,
+                losses=opened.losses,
+                backends=engines,
+                progress=advance,
+            )
+        )
+    section = {
+        "schema": SCHEMA,
+        "tag": "simulated",
+        "network": str(path),
+        "input": source,
+        "input_shape": list(spikes.shape),
+        "input_share_active": float(np.count_nonzero(spikes) / spikes.size),
+        "assumptions": list(opened.assumptions),
+        "hops": [_entry(hop) for hop in hops],
+        "chip": _chip(),
+    }
+    _write(out, section, hops)
+    return section
+
+
+def _engine(name: str, timeout_s: float) -> Backend:
+    return Simulator() if name == "simulator" else LavaBackend(timeout_s=timeout_s)
+
+
+def _chip() -> dict[str, str]:
+    availability = loihi_availability()
+    return {"state": availability.state, "reason": availability.reason}
+
+
+def _entry(hop: Hop) -> dict[str, Any]:
+    """A hop in plain values."""
+    divergence, cause = hop.divergence, hop.cause
+    return {
+        "expected": hop.expected,
+        "found": hop.found,
+        "equal": hop.equal,
+        "between_engines": hop.between_engines,
+        "same_answers": hop.same_answers,
+        "first_divergence": None if divergence is None else vars(divergence),
+        "differing_share": {name: float(s.mean()) for name, s in hop.differing.items()},
+        "thresholds_apart": hop.size,
+        "voltages_in_thresholds": hop.voltages,
+        "cause": None if cause is None else vars(cause),
+        "figure": f"{_slug(hop)}.svg",
+    }
+
+
+def _slug(hop: Hop) -> str:
+    return f"{hop.expected}-to-{hop.found}".replace(" ", "-")
+
+
+def _write(out: Path, section: dict[str, Any], hops: Sequence[Hop]) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+    pictures = dict(_pictures(hops))
+    for name, svg in pictures.items():
+        write_text(out / f"{name}.svg", svg)
+    page = (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            section=section,
+            lines=parity_lines(section),
+            figures=[
+                Markup(inline_svg(svg, label=f"Comparison {name}"))
+                for name, svg in pictures.items()
+            ],
+        )
+    )
+    write_text(out / "parity.html", page)
+    write_json(out / "parity.json", section)
+
+
+def _pictures(hops: Sequence[Hop]) -> Iterator[tuple[str, str]]:
+    for hop in hops:
+        yield _slug(hop), to_svg(hop_figure(hop), salt=_slug(hop))

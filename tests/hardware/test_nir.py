@@ -1,0 +1,591 @@
+"""NIR to a float network: every node against its equation, folded or not, and what is refused."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from hardware.compiler.float_run import run_floats
+from hardware.compiler.nir import from_nir, read_nir
+from hardware.errors import NetworkFormatError, UnsupportedNetworkError
+
+DATA = Path(__file__).parents[3] / "shared/data"
+DT = 1e-3
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not here")
+
+
+def graph_of(nodes, edges=None, *, shape, out=(1,)):
+    """A graph of named nodes between an input and an output; a chain where no edges are given."""
+    nodes = {"in": nir.Input(np.array(shape)), **nodes, "out": nir.Output(np.array(out))}
+    edges = list(pairwise(nodes)) if edges is None else edges
+    return nir.NIRGraph(nodes, edges, type_check=False)
+
+
+def full(shape, value):
+    return np.full(shape, float(value))
+
+
+def lif(n, *, tau=4e-3, r=1.0, leak=0.0, threshold=1.0, reset=0.0, **metadata):
+    node = nir.LIF(
+        tau=full(n, tau), r=full(n, r), v_leak=full(n, leak), v_threshold=full(n, threshold),
+        v_reset=full(n, reset),
+    )  # fmt: skip
+    node.metadata.update({"dt": DT, "reset": "zero", **metadata})
+    return node
+
+
+def summing(n):
+    """A readout whose membrane is the sum of all that arrived."""
+    return nir.I(r=full(n, 1))
+
+
+def binary(shape, *, seed=0, rate=0.3):
+    return (np.random.default_rng(seed).random(shape) < rate).astype(np.float64)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def trace(network, inputs, variable="spikes"):
+    name = network.output.name
+    return run_floats(network, inputs, probes=[(name, variable)]).traces[name, variable]
+
+
+def one_neuron(node, inputs, variable="v_peak", **conventions):
+    """Trace of one neuron with one input of weight 1."""
+    graph = graph_of({"w": nir.Linear(np.ones((1, 1))), "n": node}, shape=(1,))
+    inputs = np.asarray(inputs, float).reshape(1, -1, 1)
+    return trace(from_nir(graph, **conventions), inputs, variable)[0, :, 0]
+
+
+# -- neurons ---------------------------------------------------------------------------------------
+
+
+def test_lif_by_hand():
+    # tau = 4 steps, r = 2: v' = 3/4 v + 1/2 s; above 1 it is set to 0.
+    v = one_neuron(lif(1, r=2.0), [1, 1, 1, 1, 0, 0])
+    np.testing.assert_allclose(v, [0.5, 0.875, 1.15625, 0.5, 0.375, 0.28125])
+
+
+def test_a_subtracting_lif_by_hand():
+    v = one_neuron(lif(1, r=2.0), [1, 1, 1, 1], reset="subtract")
+    np.testing.assert_allclose(v, [0.5, 0.875, 1.15625, 0.75 * 0.15625 + 0.5])
+
+
+def test_firing_at_the_threshold():
+    assert one_neuron(lif(1, r=4.0), [1], "spikes").tolist() == [0]
+    assert one_neuron(lif(1, r=4.0), [1], "spikes", fires="at_or_above").tolist() == [1]
+    assert one_neuron(lif(1, r=4.0, fires="at_or_above"), [1], "spikes").tolist() == [1]
+
+
+def test_the_exact_solution():
+    v = one_neuron(lif(1), [1, 0, 0], solver="exact")
+    d = np.exp(-0.25)
+    np.testing.assert_allclose(v, [1 - d, (1 - d) * d, (1 - d) * d**2])
+
+
+def test_initial_voltage_and_rest_come_from_metadata():
+    np.testing.assert_allclose(one_neuron(lif(1, v_init=0.8), [0, 0]), [0.6, 0.45])
+    spikes = one_neuron(lif(1, tau=DT, r=2.0, refractory=2), [1] * 6, "spikes")
+    assert spikes.tolist() == [1, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("leak", "reset"), [(0.3, 0.0), (-2.0, -2.0), (0.1, -0.5)])
+def test_leak_and_reset_elsewhere_are_folded_exactly(leak, reset):
+    inputs = binary(60, rate=0.6)
+    v, expected = leak, []
+    for s in inputs:
+        v = v + 0.25 * (leak - v + 4 * s)
+        expected.append(v > 0.9)
+        v = reset if v > 0.9 else v
+    found = one_neuron(lif(1, r=4.0, leak=leak, reset=reset, threshold=0.9), inputs, "spikes")
+    assert 3 < sum(expected) < 57
+    np.testing.assert_array_equal(found, expected)
+
+
+def cuba(n, **values):
+    parameters = {
+        "tau_syn": 2e-3, "tau_mem": 4e-3, "r": 1, "v_leak": 0, "v_threshold": 1, "w_in": 1, **values
+    }  # fmt: skip
+    node = nir.CubaLIF(**{name: full(n, value) for name, value in parameters.items()})
+    node.metadata.update(dt=DT, reset="zero")
+    return node
+
+
+def test_cuba_lif_by_hand():
+    # I' = I/2 + s/2 (or + s as a jump), v' = 3/4 v + I'/4 with the current of the same step.
+    filtered = one_neuron(cuba(1), [1, 0, 0])
+    np.testing.assert_allclose(filtered, [0.125, 0.15625, 0.1484375])
+    np.testing.assert_allclose(one_neuron(cuba(1), [1, 0, 0], current="jump"), 2 * filtered)
+    # r and w_in multiply the input
+    np.testing.assert_allclose(one_neuron(cuba(1, r=3.0, w_in=0.5), [1, 0, 0]), 1.5 * filtered)
+
+
+def test_a_bias_into_a_current_is_exact():
+    graph = graph_of({"w": nir.Affine(np.ones((1, 1)), np.array([0.7])), "n": cuba(1)}, shape=(1,))
+    i = v = 0.0
+    expected = []
+    for s in (inputs := binary(12)):
+        i = 0.5 * i + 0.5 * (s + 0.7)
+        v = 0.75 * v + 0.25 * i
+        expected.append(v)
+    found = trace(from_nir(graph), inputs.reshape(1, -1, 1), "v_peak")[0, :, 0]
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("r", "metadata", "integrator", "gain"),
+    [
+        (1.0, {}, "auto", 1.0),  # sinabs, norse
+        (1e4, {}, "auto", 1.0),  # spikingjelly: 1 / dt
+        (500.0, {"dt": DT}, "auto", 0.5),
+        (3.0, {"dt": DT}, "per_step", 3.0),
+        (3.0, {}, "per_second", 3e-4),
+    ],
+)
+def test_what_r_of_an_integrator_means(r, metadata, integrator, gain):
+    node = nir.IF(r=full(1, r), v_threshold=full(1, 100.0))
+    node.metadata.update(metadata)
+    v = one_neuron(node, [1, 0, 1], integrator=integrator)
+    np.testing.assert_allclose(v, [gain, gain, 2 * gain])
+
+
+def test_threshold_has_no_memory():
+    node = nir.Threshold(np.array([0.5]))
+    assert one_neuron(node, [1, 0, 1, 1], "spikes").tolist() == [1, 0, 1, 1]
+    assert one_neuron(node, [1, 0, 1, 1], "v_peak").tolist() == [1, 0, 1, 1]
+
+
+def test_leaky_readouts_answer_with_their_membrane():
+    for node in (
+        nir.LI(tau=full(2, 4e-3), r=full(2, 1), v_leak=full(2, 0.5)),
+        nir.CubaLI(tau_syn=full(2, DT), tau_mem=full(2, 4e-3), r=full(2, 1), v_leak=full(2, 0.5)),
+    ):
+        graph = graph_of({"w": nir.Linear(np.array([[4.0], [-40.0]])), "n": node}, shape=(1,))
+        network = from_nir(graph, dt_s=DT)
+        assert network.readout == "membrane"
+        v = np.full(2, 0.5)  # starts where it rests
+        for s in (inputs := binary(9)):
+            v = v + 0.25 * (0.5 - v + np.array([4, -40]) * s)
+        found = run_floats(network, inputs.reshape(1, -1, 1)).output[0]
+        np.testing.assert_allclose(found, v)
+
+
+def test_parameters_may_differ_between_the_neurons_of_a_channel():
+    r = np.abs(normal(3, 4, 4)) + 0.5
+    neuron = nir.IF(r=r, v_threshold=full((3, 4, 4), 1.5))
+    conv = nir.Conv2d((4, 4), normal(3, 2, 3, 3), 1, 1, 1, 1, normal(3, seed=1))
+    inputs = binary((2, 9, 2, 4, 4))
+    network = from_nir(graph_of({"conv": conv, "n": neuron}, shape=(2, 4, 4)))
+    current = functional.conv2d(
+        torch.from_numpy(inputs).flatten(0, 1), torch.from_numpy(conv.weight),
+        torch.from_numpy(conv.bias), padding=1,
+    ).unflatten(0, (2, 9)).numpy()  # fmt: skip
+    v, expected = np.zeros((2, 3, 4, 4)), []
+    for t in range(9):
+        v = v + r * current[:, t]
+        expected.append(v > 1.5)
+        v = np.where(v > 1.5, 0, v)
+    np.testing.assert_array_equal(trace(network, inputs), np.stack(expected, axis=1))
+    assert network.output.threshold.shape == (3, 4, 4)
+
+
+# -- linear nodes ----------------------------------------------------------------------------------
+
+
+def conv2d(c_out, c_in, k, stride=1, padding=0, dilation=1, groups=1, *, seed=0, bias=True):
+    weight = normal(c_out, c_in // groups, *np.broadcast_to(k, 2), seed=seed)
+    values = normal(c_out, seed=seed + 9) if bias else np.zeros(c_out)
+    return nir.Conv2d(None, weight, stride, padding, dilation, groups, values)
+
+
+def pool(kind, k, stride=None, padding=0):
+    pair = [np.array(np.broadcast_to(n, 2)) for n in (k, k if stride is None else stride, padding)]
+    return kind(*pair)
+
+
+def directly(node, x):
+    """What a linear node makes of ``(N, ...)``, by torch."""
+    if isinstance(node, nir.Affine | nir.Linear):
+        bias = getattr(node, "bias", None)
+        return functional.linear(
+            x, torch.from_numpy(node.weight), None if bias is None else torch.from_numpy(bias)
+        )
+    if isinstance(node, nir.Conv1d | nir.Conv2d):
+        convolve = functional.conv1d if isinstance(node, nir.Conv1d) else functional.conv2d
+        arguments = (node.stride, node.padding, node.dilation, node.groups)
+        return convolve(x, torch.from_numpy(node.weight), torch.from_numpy(node.bias), *arguments)
+    if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
+        size, stride, padding = (tuple(int(i) for i in n) for n in (
+            node.kernel_size, node.stride, node.padding))  # fmt: skip
+        mean = functional.avg_pool2d(x, size, stride, padding)
+        return mean if isinstance(node, nir.AvgPool2d) else mean * size[0] * size[1]
+    if isinstance(node, nir.Scale):
+        return x * torch.from_numpy(node.scale)
+    return x.flatten(1)
+
+
+FLAT = nir.Flatten({"input": None}, 0, -1)
+CHAINS = {
+    "affine": ((6,), [nir.Affine(normal(4, 6), normal(4))]),
+    "affine after affine": ((6,), [nir.Affine(normal(5, 6), normal(5)), nir.Linear(normal(3, 5))]),
+    "scale before affine": ((6,), [nir.Scale(normal(6)), nir.Affine(normal(4, 6), normal(4))]),
+    "scale after affine": ((6,), [nir.Affine(normal(4, 6), normal(4)), nir.Scale(normal(4))]),
+    "scale alone": ((6,), [nir.Scale(normal(6))]),
+    "scale of images": ((2, 3, 3), [nir.Scale(normal(2, 1, 1) * np.ones((2, 3, 3)))]),
+    "nothing": ((5,), []),
+    "conv": ((4, 9, 7), [conv2d(6, 4, (3, 2), (2, 1), (1, 2), (1, 2), 2)]),
+    "same": ((2, 6, 7), [conv2d(3, 2, (2, 4), padding="same")]),
+    "same, dilated": ((2, 9, 9), [conv2d(3, 2, (2, 3), padding="same", dilation=3)]),
+    "valid": ((2, 6, 7), [conv2d(3, 2, (2, 4), padding="valid")]),
+    "conv scaled": ((2, 6, 6), [
+        nir.Scale(normal(2, 1, 1) * np.ones((2, 6, 6))), conv2d(4, 2, 3, groups=2),
+        nir.Scale(normal(4, 1, 1) * np.ones((4, 4, 4))),
+    ]),
+    "conv after conv": ((2, 9, 9), [conv2d(3, 2, 3, 2, 1), conv2d(4, 3, 2, seed=1)]),
+    "dense after conv": ((2, 6, 6), [
+        conv2d(3, 2, 3, 2, 1), FLAT, nir.Affine(normal(4, 27), normal(4))]),
+    "conv, flat": ((2, 6, 6), [conv2d(3, 2, 3, 2, 1), FLAT]),
+    "sum pool before conv": ((2, 8, 8), [pool(nir.SumPool2d, 2), conv2d(3, 2, 3, padding=1)]),
+    "mean pool before conv": ((4, 9, 9), [
+        pool(nir.AvgPool2d, 3), conv2d(4, 4, 2, 2, 1, groups=2)]),
+    "pool with a rest before conv": ((2, 9, 7), [pool(nir.SumPool2d, 2), conv2d(3, 2, 2)]),
+    "pool after conv": ((2, 9, 9), [
+        conv2d(4, 2, 3, 1, 1, groups=2), pool(nir.AvgPool2d, 2)]),
+    "pool before dense": ((2, 7, 8), [
+        pool(nir.AvgPool2d, (3, 2)), FLAT, nir.Affine(normal(3, 16), normal(3))]),
+    "overlapping pool before dense": ((2, 7, 7), [
+        pool(nir.SumPool2d, 3, 2, 1), FLAT, nir.Linear(normal(3, 32))]),
+    "pool alone": ((2, 6, 6), [pool(nir.AvgPool2d, 2)]),
+    "two pools": ((2, 8, 8), [pool(nir.SumPool2d, 2), pool(nir.AvgPool2d, 2)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chains_of_linear_nodes_are_one_exact_synapse(name):
+    shape, nodes = CHAINS[name]
+    inputs = binary((3, 5, *shape), seed=4)
+    expected = torch.from_numpy(inputs).flatten(0, 1)
+    for node in nodes:
+        expected = directly(node, expected)
+    n = tuple(expected.shape[1:])
+    named = {f"node{i}": node for i, node in enumerate(nodes)}
+    network = from_nir(graph_of({**named, "sum": summing(n)}, shape=shape, out=n))
+    assert len(network.synapses) == len(network.populations) == 1
+    expected = expected.unflatten(0, (3, 5)).sum(dim=1).flatten(1).numpy()
+    np.testing.assert_allclose(run_floats(network, inputs).output, expected, atol=1e-10)
+
+
+def test_conv1d_is_an_image_of_height_1():
+    node = nir.Conv1d(None, normal(4, 3, 3), 2, 1, 2, 1, normal(4))
+    inputs = binary((2, 5, 3, 11))
+    expected = directly(node, torch.from_numpy(inputs).flatten(0, 1))
+    n = tuple(expected.shape[1:])
+    network = from_nir(graph_of({"conv": node, "sum": summing(n)}, shape=(3, 11), out=n))
+    assert network.input_shape == (3, 1, 11)
+    found = run_floats(network, inputs[:, :, :, None]).output
+    expected = expected.unflatten(0, (2, 5)).sum(dim=1).flatten(1).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+POOLED = {
+    "into conv": [conv2d(3, 2, 3, padding=1), summing((3, 4, 4))],
+    "into dense": [FLAT, nir.Affine(normal(3, 32), normal(3)), summing((3,))],
+}
+
+
+@pytest.mark.parametrize("after", POOLED)
+@pytest.mark.parametrize("kind", [nir.SumPool2d, nir.AvgPool2d])
+def test_relays_do_what_folding_does(kind, after):
+    nodes = {"pool": pool(kind, 2), **{f"n{i}": node for i, node in enumerate(POOLED[after])}}
+    graph = graph_of(nodes, shape=(2, 8, 8))
+    inputs = binary((2, 4, 2, 8, 8))
+    folded, relayed = from_nir(graph), from_nir(graph, pooling="relay")
+    assert [p.kind for p in relayed.populations] == ["relay", "readout"]
+    np.testing.assert_allclose(
+        run_floats(relayed, inputs).output, run_floats(folded, inputs).output, atol=1e-10
+    )
+    relay = run_floats(relayed, inputs, probes=[("pool", "spikes")]).traces["pool", "spikes"]
+    assert relay.max() > 1  # sums, whatever kind of pooling it is
+
+
+@pytest.mark.parametrize("pooling", [pool(nir.SumPool2d, 3, 2, 1), pool(nir.AvgPool2d, 2)])
+def test_pooling_that_cannot_be_folded_becomes_relays(pooling):
+    conv = conv2d(3, 2, 3, padding=1)
+    inputs = binary((2, 4, 2, 9, 9))
+    expected = directly(conv, directly(pooling, torch.from_numpy(inputs).flatten(0, 1)))
+    n = tuple(expected.shape[1:])
+    nodes = {"pool": pooling, "conv": conv, "sum": summing(n)}
+    network = from_nir(graph_of(nodes, shape=(2, 9, 9)))
+    assert [p.name for p in network.populations] == ["pool", "sum"]
+    expected = expected.unflatten(0, (2, 4)).sum(dim=1).flatten(1).numpy()
+    np.testing.assert_allclose(run_floats(network, inputs).output, expected, atol=1e-10)
+
+
+def test_pooling_may_end_the_network():
+    network = from_nir(graph_of({"pool": pool(nir.AvgPool2d, 2)}, shape=(1, 4, 4)))
+    inputs = binary((1, 6, 1, 4, 4))
+    expected = inputs.sum(axis=1).reshape(2, 2, 2, 2).sum(axis=(1, 3)).reshape(1, -1)
+    np.testing.assert_array_equal(run_floats(network, inputs).output, expected)
+    assert any("not their means" in a for a in network.assumptions)
+
+
+# -- graphs ----------------------------------------------------------------------------------------
+
+
+def test_a_linear_end_is_summed_as_a_membrane():
+    network = from_nir(graph_of({"fc": nir.Affine(normal(3, 4), normal(3))}, shape=(4,)))
+    assert network.output.name == "fc" and network.readout == "membrane"
+    assert any("add up over the steps" in a for a in network.assumptions)
+
+
+def test_outputs_of_two_neurons_into_one_synapse_add_up():
+    """SEW-ADD: one synapse with two sources; and two synapses where the nodes are two."""
+    weight = normal(3, 4)
+    nodes = {
+        "wa": nir.Linear(2 * normal(4, 4)), "a": lif(4, tau=DT),
+        "wb": nir.Linear(2 * normal(4, 4, seed=1)), "b": lif(4, tau=DT),
+        "wc": nir.Linear(weight), "sum": summing(3),
+    }  # fmt: skip
+    edges = [("in", "wa"), ("wa", "a"), ("a", "wb"), ("wb", "b"), ("wc", "sum"), ("sum", "out")]
+    together = from_nir(graph_of(nodes, [*edges, ("a", "wc"), ("b", "wc")], shape=(4,)))
+    assert together.incoming("sum")[0].sources == ("a", "b")
+    nodes["wd"] = nir.Linear(normal(3, 4, seed=2))
+    apart = [*edges, ("a", "wc"), ("b", "wd"), ("wd", "sum")]
+    apart = from_nir(graph_of(nodes, apart, shape=(4,)))
+    assert [s.sources for s in apart.incoming("sum")] == [("a",), ("b",)]
+    inputs = binary((2, 9, 4))
+    probes = [("a", "spikes"), ("b", "spikes")]
+    for network, second in ((together, weight), (apart, nodes["wd"].weight)):
+        run = run_floats(network, inputs, probes=probes)
+        a, b = (run.traces[probe].sum(axis=1) for probe in probes)
+        assert a.any() and b.any()
+        np.testing.assert_allclose(run.output, a @ weight.T + b @ second.T)
+
+
+def test_loops_are_heard_one_step_later():
+    nodes = {"w": nir.Linear(np.ones((1, 1))), "n": lif(1, tau=DT, threshold=0.5),
+             "back": nir.Linear(np.ones((1, 1)))}  # fmt: skip
+    edges = [("in", "w"), ("w", "n"), ("n", "back"), ("back", "n"), ("n", "out")]
+    network = from_nir(graph_of(nodes, edges, shape=(1,)))
+    assert [s.shortest_delay for s in network.synapses] == [0, 1]
+    assert trace(network, np.array([[[0], [1], [0], [0]]]))[0, :, 0].tolist() == [0, 1, 1, 1]
+    assert any("n -> n" in a for a in network.assumptions)
+
+
+def test_a_loop_through_the_output_leaves_it_last():
+    def dense(a, b):
+        return nir.Linear(np.ones((b, a)))
+
+    nodes = {"w1": dense(1, 2), "hidden": lif(2), "w2": dense(2, 3), "last": lif(3),
+             "w3": dense(3, 4), "side": lif(4), "w4": dense(4, 2)}  # fmt: skip
+    edges = [*pairwise(["in", *nodes]), ("w4", "hidden"), ("last", "out")]
+    network = from_nir(graph_of(nodes, edges, shape=(1,)))
+    assert network.output.name == "last"
+    assert [p.name for p in network.populations] == ["side", "hidden", "last"]
+    assert {s.edge: s.shortest_delay for s in network.synapses}["last -> side"] == 1
+
+
+def test_delays_are_steps():
+    weight = np.array([[1.0, 10.0, 100.0]])
+    delay = nir.Delay(np.array([0, 2, 3]) * DT)
+    node = lif(1, tau=DT, threshold=1e3)
+    nodes = {"d": delay, "w": nir.Linear(weight), "n": node}
+    network = from_nir(graph_of(nodes, shape=(3,)))
+    pulse = np.zeros((1, 5, 3))
+    pulse[0, 0] = 1
+    assert trace(network, pulse, "v")[0, :, 0].tolist() == [1, 0, 10, 100, 0]
+    assert network.assumptions == ()
+    behind = {"w": nir.Linear(weight.T), "d": delay, "n": lif(3, tau=DT, threshold=1e3)}
+    later = trace(from_nir(graph_of(behind, shape=(1,))), pulse[:, :, :1], "v")[0]
+    np.testing.assert_array_equal(np.argwhere(later), [[0, 0], [2, 1], [3, 2]])
+    rounded = from_nir(graph_of({**nodes, "d": nir.Delay(full(3, 2.0001 * DT))}, shape=(3,)))
+    assert any("rounded to 2 to 2 steps" in a for a in rounded.assumptions)
+
+
+def test_a_delay_in_a_loop_needs_no_other():
+    nodes = {"w": nir.Linear(np.ones((1, 1))), "n": lif(1, tau=DT, threshold=0.5),
+             "back": nir.Linear(np.ones((1, 1))), "d": nir.Delay(full(1, 2 * DT))}  # fmt: skip
+    edges = [("in", "w"), ("w", "n"), ("n", "back"), ("back", "d"), ("d", "n"), ("n", "out")]
+    network = from_nir(graph_of(nodes, edges, shape=(1,)))
+    assert [s.shortest_delay for s in network.synapses] == [0, 2]
+    assert network.assumptions == ()
+
+
+def test_nested_graphs_are_laid_flat():
+    inner = graph_of({"w": nir.Linear(normal(4, 4)), "n": lif(4)}, shape=(4,), out=(4,))
+    middle = graph_of({"block": inner}, shape=(4,), out=(4,))
+    nodes = {"first": inner, "second": middle}
+    network = from_nir(graph_of(nodes, shape=(4,)))
+    assert [s.edge for s in network.synapses] == ["input -> first.n", "first.n -> second.block.n"]
+
+
+def test_a_batch_axis_and_scalar_parameters_are_seen_through():
+    """As norse and older exporters write them."""
+    neuron = nir.LIF(*(np.array(v) for v in (2e-3, 1.0, 0.0, 1.0)))
+    nodes = {"w": nir.Linear(normal(3, 4)), "n": neuron}
+    assert from_nir(graph_of(nodes, shape=(1, 4))).input_shape == (4,)
+    conv = {"c": conv2d(2, 1, 3), "n": neuron, "f": FLAT, "w": nir.Linear(normal(3, 18))}
+    assert from_nir(graph_of(conv, shape=(1, 1, 5, 5))).input_shape == (1, 5, 5)
+    assert from_nir(graph_of(conv, shape=(1, 5, 5)))["n"].shape == (2, 3, 3)
+
+
+def test_missing_metadata_is_assumed_and_said():
+    neuron = nir.LIF(*(full(1, v) for v in (2e-3, 1, 0, 1)))
+    network = from_nir(graph_of({"w": nir.Linear(np.ones((1, 1))), "n": neuron}, shape=(1,)))
+    assert len(network.assumptions) == 2
+    assert "dt = 0.0001" in network.assumptions[0]
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+class MaxPool2d(nir.NIRNode):
+    """A node that NIR does not have."""
+
+    def __init__(self):
+        self.input_type = self.output_type = {"input": None}
+        self.metadata = {}
+
+
+def test_everything_wrong_comes_in_one_error():
+    nodes = {
+        "c": conv2d(2, 1, 3), "pool": MaxPool2d(), "f": FLAT, "w": nir.Linear(normal(3, 8)),
+        "n": lif(3, tau=-1.0, threshold=np.nan), "w2": nir.Linear(normal(2, 3)),
+        "m": lif(2, threshold=0.0),
+    }  # fmt: skip
+    with pytest.raises(UnsupportedNetworkError) as caught:
+        from_nir(graph_of(nodes, shape=(1, 6, 6)))
+    message = str(caught.value)
+    for part in ("pool (MaxPool2d)", "n: tau", "n: v_threshold must be finite", "m: threshold"):
+        assert part in message
+
+
+REFUSED = {
+    "negative tau": ({"n": lif(4, tau=-1e-3)}, NetworkFormatError, "at least one step of 0.001 s"),
+    "tau below a step": ({"n": lif(4, tau=5e-4)}, NetworkFormatError, "at least one step"),
+    "no threshold": ({"n": lif(4, threshold=0)}, NetworkFormatError, "n: threshold must be"),
+    "shape": ({"w": nir.Linear(normal(4, 3)), "n": lif(4)}, NetworkFormatError, "w: weights of"),
+    "neuron shape": ({"n": lif(3)}, NetworkFormatError, r"n: v_threshold has shape \(3,\)"),
+    "not finite": ({"w": nir.Linear(full((4, 4), np.inf)), "n": lif(4)}, NetworkFormatError,
+                   "w: weight must be finite"),
+    "graded": ({"n": lif(4, levels=8)}, UnsupportedNetworkError, "n: graded activations"),
+    "half a step": ({"d": nir.Delay(full(4, 0.5e-3)), "n": lif(4)}, NetworkFormatError,
+                    "d: delays must be whole steps"),
+    "long delay": ({"d": nir.Delay(full(4, 99e-3)), "n": lif(4)}, NetworkFormatError,
+                   r"delays must lie in \[0, 62\]"),
+    "readout inside": ({"n": summing(4), "w": nir.Linear(normal(2, 4)), "m": lif(2)},
+                       UnsupportedNetworkError, "n: a I sends no spikes"),
+    "conv on a vector": ({"c": conv2d(2, 1, 3), "n": lif(4)}, NetworkFormatError, "c: a Conv2d"),
+    "subtract from elsewhere": ({"n": nir.LIF(full(4, 1), full(4, 1), full(4, 0), full(4, 1),
+                                              full(4, -1.0), metadata={"reset": "subtract"})},
+                                UnsupportedNetworkError, "n: v_reset -1.0 means nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_name(name):
+    nodes, error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
+        from_nir(graph_of(nodes, shape=(4,)))
+
+
+def test_convolutions_that_are_not_one_are_refused():
+    nodes = {"c": conv2d(2, 1, 3, padding=1), "d": conv2d(2, 2, 3, padding=1), "n": lif((2, 6, 6))}
+    with pytest.raises(UnsupportedNetworkError, match=r"d \(Conv2d\): a padded convolution"):
+        from_nir(graph_of(nodes, shape=(1, 6, 6)))
+    nodes = {"s": nir.Scale(np.abs(normal(1, 6, 6))), "c": conv2d(2, 1, 3), "n": lif((2, 4, 4))}
+    with pytest.raises(UnsupportedNetworkError, match=r"c \(Conv2d\): factors that differ within"):
+        from_nir(graph_of(nodes, shape=(1, 6, 6)))
+
+
+def test_shapes_of_graphs_that_are_refused():
+    dense = nir.Linear(np.ones((2, 2)))
+    loose = [("in", "w"), ("w", "n"), ("n", "out"), ("n", "v")]
+    with pytest.raises(UnsupportedNetworkError, match="v: leads nowhere"):
+        from_nir(graph_of({"w": dense, "n": lif(2), "v": dense}, loose, shape=(2,)))
+    circle = [("in", "w"), ("w", "v"), ("v", "w"), ("w", "n"), ("n", "out")]
+    with pytest.raises(UnsupportedNetworkError, match="loop without neurons"):
+        from_nir(graph_of({"w": dense, "v": dense, "n": lif(2)}, circle, shape=(2,)))
+    with pytest.raises(NetworkFormatError, match="ghost: an edge names it"):
+        from_nir(graph_of({"n": lif(2)}, [("in", "n"), ("n", "ghost"), ("n", "out")], shape=(2,)))
+    two = graph_of({"n": lif(2)}, shape=(2,))
+    two.nodes["more"] = nir.Output(np.array([2]))
+    with pytest.raises(UnsupportedNetworkError, match="one Output node"):
+        from_nir(two)
+    with pytest.raises(NetworkFormatError, match="one dt"):
+        from_nir(graph_of({"n": lif(2), "w": dense, "m": lif(2, dt=2e-3)}, shape=(2,)))
+    with pytest.raises(NetworkFormatError, match="dt must be above 0"):
+        from_nir(graph_of({"n": lif(2, dt=-1.0)}, shape=(2,)))
+    with pytest.raises(NetworkFormatError, match=r"(?s)solver must be one of.*dt_s must be above"):
+        from_nir(graph_of({"n": lif(2)}, shape=(2,)), solver="magic", dt_s=-1)
+
+
+def test_absurd_sizes_are_refused_before_they_are_allocated():
+    wide = {"p": pool(nir.SumPool2d, 1000), "f": FLAT, "w": nir.Linear(np.ones((500, 4))),
+            "n": lif(500)}  # fmt: skip
+    with pytest.raises(UnsupportedNetworkError, match=r"w \(Linear\): one synapse would need"):
+        from_nir(graph_of(wide, shape=(1, 2000, 2000)))
+    with pytest.raises(NetworkFormatError, match="in: shape"):
+        from_nir(graph_of({"n": lif(1)}, shape=(1 << 20, 1 << 10, 1 << 10)))
+    with pytest.raises(NetworkFormatError, match="padding must lie in"):
+        from_nir(graph_of({"c": conv2d(1, 1, 1, padding=10**9), "n": lif(1)}, shape=(1, 2, 2)))
+
+
+# -- files of others -------------------------------------------------------------------------------
+
+
+@needs_data
+def test_the_exact_trace_of_nirs_paper():
+    """``lif_exact.csv`` holds input, voltage and spikes each 0.1 ms; it resets by subtraction.
+
+    Its neuron spikes and resets between two steps, ours at the end of one: up to the first spike
+    the trace is the same, then it is off by what 0.1 ms of decay do to a threshold of 0.1.
+    """
+    inputs, v, spikes = np.loadtxt(DATA / "nir/lif_exact.csv", delimiter=",").T
+    network = read_nir(DATA / "nir/lif_norse.nir", dt_s=1e-4, reset="subtract", solver="exact")
+    run = run_floats(network, inputs.reshape(1, -1, 1), probes=[("1", "v"), ("1", "spikes")])
+    np.testing.assert_array_equal(run.traces["1", "spikes"][0, :, 0], spikes)
+    first = int(np.argmax(spikes))
+    difference = np.abs(run.traces["1", "v"][0, :, 0] - v)
+    assert difference[:first].max() < 1e-12
+    assert difference.max() < 0.1 * (1 - np.exp(-1e-4 / 2.5e-3))
+
+
+@needs_data
+def test_the_convolutional_network_of_nirs_paper():
+    """Read by hand and stepped by torch, against the imported network."""
+    path = DATA / "nir/cnn_sinabs.nir"
+    network = read_nir(path, reset="subtract", fires="at_or_above")
+    assert [p.shape for p in network.populations] == [
+        (16, 16, 16), (16, 16, 16), (8, 8, 8), (256,), (10,)
+    ]  # fmt: skip
+    inputs = binary((4, 24, 2, 34, 34), rate=0.05)
+    graph = nir.read(path, type_check=False)
+    spikes = torch.from_numpy(inputs)
+    for i in range(13):
+        node = graph.nodes[str(i)]
+        if isinstance(node, nir.IF):
+            v, out = torch.zeros_like(spikes[:, 0]), []
+            for t in range(24):
+                v = v + spikes[:, t]
+                out.append((v >= 1).double())
+                v = v - out[-1]
+            spikes = torch.stack(out, dim=1)
+            continue
+        for name in ("weight", "bias"):
+            if hasattr(node, name):
+                setattr(node, name, np.asarray(getattr(node, name), np.float64))
+        for name in ("stride", "padding", "dilation"):
+            if isinstance(node, nir.Conv2d):
+                setattr(node, name, tuple(int(n) for n in getattr(node, name)))
+        spikes = directly(node, spikes.flatten(0, 1)).unflatten(0, (4, 24))
+    found = trace(network, inputs)
+    assert 0.02 < found.mean() < 0.5
+    np.testing.assert_array_equal(found, spikes.numpy())
