@@ -32,9 +32,9 @@ def reference_network(kernel: int = 3) -> ChipNetwork:
     return ChipNetwork(
         input_shape=(2, 34, 34),
         populations=(
-            Cuba(name="conv8", shape=(8, 17, 17), vth=330, **leak),
+            Cuba(name="conv8", shape=(8, 17, 17), vth=400, **leak),
             Cuba(name="conv16", shape=(16, 9, 9), vth=700, **leak),
-            Cuba(name="dense6", shape=(6,), vth=2500, **leak),
+            Cuba(name="dense6", shape=(6,), vth=9000, **leak),
         ),
         synapses=(
             Conv(

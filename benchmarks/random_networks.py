@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -45,12 +46,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Batch:
-    """Networks that share an input, as cases and as one network (see `side_by_side`)."""
+    """Networks that share an input, as cases and as one network (see `side_by_side`).
+
+    ``passed_over`` counts the networks that were drawn in between and left out, by reason.
+    """
 
     features: frozenset[str]
     cases: tuple[Case, ...]
     together: ChipNetwork
     frames: np.ndarray
+    passed_over: Counter[str]
 
     def case(self, index):
         """How to draw a network of this batch again, in words."""
@@ -70,27 +75,31 @@ class Batch:
 
 
 def draw_batch(first_seed, size, features=FEATURES, *, timing="layerwise", samples=2, steps=8):
-    """Networks that any backend can run: in time for a pipeline, and within 32 bits.
+    """Networks that any backend can run: in time for a pipeline, and far within 32 bits.
 
-    A current beyond that is far outside of a chip's 24, and Lava refuses to compute it.
+    A chip's current has 24 bits, and Lava's backend refuses one beyond 32. Both are decided by the
+    specification alone, before any backend has run.
     """
     rng = np.random.default_rng(first_seed)
     shape = random_graph(first_seed, features).input_shape
     graded = {"graded", "sigma_delta"} & set(features)
     bits = int(rng.choice([0, 0, 4, 8, 24])) if graded else 0
-    cases, frames = [], None
+    cases, passed_over = [], Counter()
     for seed in count(first_seed):
         network = random_graph(seed, features, shape, bits)
         frames = random_frames(network, first_seed, samples=samples, steps=steps, rate=0.4)
         if not _is_in_time(network):
+            passed_over["too late for a pipeline"] += 1
             continue
         probes = [(p.name, v) for p in network.populations for v in ("spikes", *p.STATES)]
         expected = dict(Reference(timing=timing).run(network, frames, probes=probes).traces)
-        if max((np.abs(t).max() for (_, v), t in expected.items() if v == "u"), default=0) < 2**29:
-            cases.append(Case(seed, network, expected))
+        if max((np.abs(t).max() for (_, v), t in expected.items() if v == "u"), default=0) >= 2**29:
+            passed_over["current beyond 30 bits"] += 1
+            continue
+        cases.append(Case(seed, network, expected))
         if len(cases) == size:
             together = side_by_side([case.network for case in cases])
-            return Batch(frozenset(features), tuple(cases), together, frames)
+            return Batch(frozenset(features), tuple(cases), together, frames, passed_over)
     raise AssertionError("count has no end")
 
 

@@ -40,7 +40,7 @@ from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import save_network
 
 HERE = Path(__file__).parent
-STEPS, INPUT_RATE = 32, 0.05
+STEPS, INPUT_RATE = 32, 0.08
 Row = dict[str, Any]
 
 
@@ -137,8 +137,8 @@ def bounds() -> list[Row]:
     and five doubles and writes two and a spike. The bounds are numpy's own additions of as many
     bytes, in the first-level cache and in main memory.
     """
-    near, far = np.zeros(2048, np.int32), np.zeros(1 << 25, np.int32)
-    state = np.zeros(1024)
+    near, far = np.zeros(8192, np.int32), np.zeros(1 << 25, np.int32)
+    state = np.zeros(4096)
     busy, silent = conv_chain(1, channels=64, size=32), reference_network()
     rows = [
         _rate("int32 additions, first-level cache", near.size, lambda: np.add(near, near, near)),

@@ -6,8 +6,8 @@ with the weights of its channel, and a run is a stretch of memory:
     input[at + k] += message * weight[of + k]        k = 0 .. length - 1
 
 A convolution with channels innermost has one run per kernel row: neighbouring output pixels meet
-neighbouring kernel columns. A dense synapse is one run, a sparse one a run per stretch of adjacent
-targets. Time grows with synaptic operations, not with the size of the network.
+neighbouring kernel columns. A dense synapse is one run per source neuron, a sparse one a run of length 1
+per weight. Time grows with synaptic operations, not with the size of the network.
 
 Runs are short (8 to 200 values), and what a compiler makes of so short a loop is start-up and
 clean-up; `_add` is therefore written as one vector instruction for 8 values.
@@ -91,7 +91,7 @@ _add_scaled = _vector_add(scaled=True)
 
 
 @intrinsic
-def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
+def _lowest_bit(typing_context: Any, word: Any) -> Any:
     """Index of the lowest bit that is set in a word that is not zero."""
 
     def implement(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -101,7 +101,7 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _nonzero(typing_context, row, at):  # type: ignore[no-untyped-def]
+def _nonzero(typing_context: Any, row: Any, at: Any) -> Any:
     """Bit ``i`` says whether ``row[at + i]`` is not zero, for 64 values."""
 
     def implement(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -123,7 +123,7 @@ def _find(row: np.ndarray, found: np.ndarray) -> int:
     number = 0
     whole = row.shape[0] // WORD * WORD
     for at in range(0, whole, WORD):
-        word = _nonzero(row, at)
+        word = _nonzero(row, at)  # type: ignore[call-arg, var-annotated]
         while word:
             found[number] = at + np.int64(_lowest_bit(word))
             number += 1

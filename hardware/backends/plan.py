@@ -87,7 +87,7 @@ class Plan:
         return found
 
     def _stages(self, network: ChipNetwork, projections: tuple[Projection, ...]) -> list[Stage]:
-        stages = []
+        stages: list[Stage] = []
         for populations in network.stages:
             names = {p.name for p in populations}
             incoming = [p for p in projections if p.target in names]

@@ -16,13 +16,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from hardware.backends.backend import Timing, lag
 from hardware.backends.kernels import LANES, Runs
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba, Delta, Population, Relay, ResonateAndFire, SigmaDelta
+from hardware.chip.populations import Cuba, Delta, Relay, ResonateAndFire, SigmaDelta
 from hardware.chip.registers import CONV_SUM_BITS
 from hardware.chip.synapses import Conv, Dense, Sparse, Synapse, Weighted
 
@@ -71,14 +72,12 @@ class Layout:
         return np.moveaxis(values.reshape(*values.shape[:-1], height, width, channels), -1, -3)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Projection:
     """One delay of one synapse.
 
     Parameters
     ----------
-    synapse : int
-        Its position in the network.
     target, port : str
     sources : tuple of (str, int)
         Names, and by how many steps a source waits for the one that is last to speak.
@@ -98,7 +97,6 @@ class Projection:
         No sum is larger than this.
     """
 
-    synapse: int
     target: str
     port: str
     sources: tuple[tuple[str, int], ...]
@@ -125,25 +123,29 @@ def project(
 ) -> tuple[Projection, ...]:
     """All projections of a network, in the order of its synapses."""
     messages = largest_messages(network)
-    found: list[Projection] = []
-    for index, synapse in enumerate(network.synapses):
+    found = []
+    for synapse in network.synapses:
         lags = {name: lag(network, synapse, name, timing) for name in synapse.sources}
+        earliest = min(lags.values())
         largest = sum(messages[name] for name in synapse.sources)
         bits = synapse.message_bits if isinstance(synapse, Weighted) else 0
-        common = {
-            "synapse": index,
-            "target": synapse.target,
-            "port": synapse.port,
-            "sources": tuple((name, lags[name] - min(lags.values())) for name in synapse.sources),
-            "limit": 1 << bits if bits and largest >= 1 << bits else 0,
-            "as_spikes": isinstance(synapse, Weighted)
-            and (not bits or (largest == 1 and not is_graded(network, synapse.sources[0]))),
-        }
-        largest = 1 if common["as_spikes"] else largest
-        found += (
-            Projection(**common, shift=min(lags.values()) + delay, **weights)
-            for delay, weights in _weights(synapse, layouts[synapse.sources[0]], layouts, largest)
-        )
+        plain_spikes = largest == 1 and not is_graded(network, synapse.sources[0])
+        as_spikes = isinstance(synapse, Weighted) and (not bits or plain_spikes)
+        for weights in _weights(synapse, layouts, 1 if as_spikes else largest):
+            found.append(
+                Projection(
+                    target=synapse.target,
+                    port=synapse.port,
+                    sources=tuple((name, lags[name] - earliest) for name in synapse.sources),
+                    shift=earliest + weights.delay,
+                    as_spikes=as_spikes,
+                    limit=1 << bits if bits and largest >= 1 << bits else 0,
+                    runs=weights.runs,
+                    exponent=weights.exponent,
+                    wraps=weights.wraps,
+                    bound=weights.bound,
+                )
+            )
     return tuple(found)
 
 
@@ -169,7 +171,7 @@ def largest_messages(network: ChipNetwork) -> dict[str, float]:
 
 
 def _largest_change(population: Delta, arriving: float) -> float:
-    return (2 * arriving + int(population.vth.max())) * 2**population.scale_exp
+    return (2 * arriving + int(np.max(population.vth))) * 2**population.scale_exp
 
 
 def _largest_sum(synapse: Synapse, message: float) -> float:
@@ -190,67 +192,75 @@ def _absolute_sums(synapse: Weighted) -> list[int]:
     return [int(np.abs(w).reshape(len(w), -1).sum(axis=1, dtype=np.int64).max()) for w in blocks]
 
 
-def _weights(
-    synapse: Synapse, source: Layout, layouts: Mapping[str, Layout], message: float
-) -> Iterator[tuple[int, dict[str, object]]]:
-    """``(delay, fields of a Projection)`` for each delay of a synapse."""
+class Weights(NamedTuple):
+    """What a synapse computes with one delay, see `Projection`."""
+
+    delay: int
+    runs: Runs | None
+    exponent: int
+    wraps: bool
+    bound: float
+
+
+def _weights(synapse: Synapse, layouts: Mapping[str, Layout], message: float) -> Iterator[Weights]:
+    """For each delay of a synapse, given the largest message."""
     if not isinstance(synapse, Weighted):
-        yield 0, {"runs": None, "bound": message}
+        yield Weights(0, None, 0, False, message)
         return
-    target = layouts[synapse.target]
-    tables = {Conv: _conv_runs, Dense: _dense_runs, Sparse: _sparse_runs}[type(synapse)]
-    blocks = tables(synapse, source, target)  # type: ignore[operator]
+    blocks = _runs(synapse, layouts[synapse.sources[0]], layouts[synapse.target])
     for (delay, runs), largest in zip(blocks, _absolute_sums(synapse), strict=True):
-        total = largest * message
-        shifted = total * 2.0**synapse.weight_exp + 1
-        wraps = isinstance(synapse, Conv) and shifted >= WRAP_LIMIT
         multiply = 1 << max(synapse.weight_exp, 0)
-        wide = max(total, total * multiply) >= INT32_SUMS
-        weight = runs.weight.astype(np.int64 if wide else np.int32) * multiply
-        yield (
-            delay,
-            {
-                "runs": runs._replace(weight=weight),
-                "exponent": min(synapse.weight_exp, 0),
-                "wraps": wraps,
-                "bound": min(shifted, WRAP_LIMIT) if wraps else shifted,
-            },
+        total = largest * message * multiply
+        wide = total >= INT32_SUMS
+        weight = (runs.weight.astype(np.int64) * multiply).astype(np.int64 if wide else np.int32)
+        shifted = largest * message * 2.0**synapse.weight_exp + 1
+        wraps = isinstance(synapse, Conv) and shifted >= WRAP_LIMIT
+        yield Weights(
+            delay=delay,
+            runs=runs._replace(weight=weight),
+            exponent=min(synapse.weight_exp, 0),
+            wraps=wraps,
+            bound=min(shifted, WRAP_LIMIT) if wraps else shifted,
         )
 
 
-def _dense_runs(synapse: Dense, source: Layout, target: Layout) -> Iterator[tuple[int, Runs]]:
-    for delay, weight in synapse.by_delay:
-        rows = np.zeros((source.size, target.width), np.int32)
-        rows[:, : target.size] = source.pack(weight.reshape(-1, *source.shape)).T
-        yield (
-            delay,
-            Runs(
-                neurons=_neurons(0, np.arange(source.size) * target.width, 0),
-                first=_int32([0, 1]),
-                runs=_int32([[0, 0, target.width]]),
-                weight=rows.ravel(),
-            ),
-        )
+def _runs(synapse: Weighted, source: Layout, target: Layout) -> Iterator[tuple[int, Runs]]:
+    """``(delay, Runs)`` for each delay, with weights of 32 bits and without the exponent."""
+    if isinstance(synapse, Conv):
+        yield synapse.delay, _conv_runs(synapse, source, target)
+    elif isinstance(synapse, Sparse):
+        yield synapse.delay, _sparse_runs(synapse, source)
+    elif isinstance(synapse, Dense):
+        for delay, weight in synapse.by_delay:
+            yield delay, _dense_runs(weight, source, target)
 
 
-def _sparse_runs(synapse: Sparse, source: Layout, target: Layout) -> Iterator[tuple[int, Runs]]:
+def _dense_runs(weight: np.ndarray, source: Layout, target: Layout) -> Runs:
+    rows = np.zeros((source.size, target.width), np.int32)
+    rows[:, : target.size] = source.pack(weight.reshape(-1, *source.shape)).T
+    return Runs(
+        neurons=_neurons(0, np.arange(source.size) * target.width, 0),
+        first=_int32([0, 1]),
+        runs=_int32([[0, 0, target.width]]),
+        weight=rows.ravel(),
+    )
+
+
+def _sparse_runs(synapse: Sparse, source: Layout) -> Runs:
     counts = np.diff(synapse.offsets)
     order = source.pack(np.arange(source.size).reshape(source.shape))
     starts = synapse.offsets[:-1][order]
     first = np.concatenate(([0], np.cumsum(counts[order])))
     which = np.repeat(starts - first[:-1], counts[order]) + np.arange(first[-1])
-    yield (
-        synapse.delay,
-        Runs(
-            neurons=_neurons(np.arange(source.size), 0, 0),
-            first=_int32(first),
-            runs=_int32(np.stack((synapse.targets[which], which, np.ones_like(which)), axis=1)),
-            weight=synapse.weight,
-        ),
+    return Runs(
+        neurons=_neurons(np.arange(source.size), 0, 0),
+        first=_int32(first),
+        runs=_int32(np.stack((synapse.targets[which], which, np.ones_like(which)), axis=1)),
+        weight=synapse.weight,
     )
 
 
-def _conv_runs(synapse: Conv, source: Layout, target: Layout) -> Iterator[tuple[int, Runs]]:
+def _conv_runs(synapse: Conv, source: Layout, target: Layout) -> Runs:
     out_channels, in_group, kernel_h, kernel_w = synapse.weight.shape
     channels, height, width = source.shape
     _, out_h, out_w = target.shape
@@ -266,29 +276,21 @@ def _conv_runs(synapse: Conv, source: Layout, target: Layout) -> Iterator[tuple[
     x, out_x, q, n = _int32(columns).reshape(-1, 4).T
     pixel = (y[:, None] * width + x).ravel()
     sort = np.argsort(pixel, kind="stable")
-    runs = np.stack(
-        (
-            ((out_y[:, None] * out_w + out_x) * out_channels).ravel(),
-            ((i[:, None] * kernel_w + q) * out_group).ravel(),
-            np.broadcast_to(n * out_group, (len(y), len(x))).ravel(),
-        ),
-        axis=1,
+    at = ((out_y[:, None] * out_w + out_x) * out_channels).ravel()
+    of = ((i[:, None] * kernel_w + q) * out_group).ravel()
+    length = np.broadcast_to(n * out_group, (len(y), len(x))).ravel()
+    channel, place = (
+        source.pack(v.reshape(source.shape)) for v in np.indices((channels, height * width))
     )
-    channel, place = np.indices((channels, height * width))
     # [source channel, kernel row, kernel column in order, target channel of the group]
     weight = synapse.weight[..., order].reshape(synapse.groups, out_group, in_group, kernel_h, -1)
-    yield (
-        synapse.delay,
-        Runs(
-            neurons=_neurons(
-                source.pack(place.reshape(source.shape)),
-                source.pack(channel.reshape(source.shape)) * kernel_h * kernel_w * out_group,
-                source.pack(channel.reshape(source.shape)) // in_group * out_group,
-            ),
-            first=_int32(np.searchsorted(pixel[sort], np.arange(height * width + 1))),
-            runs=_int32(runs[sort]),
-            weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 4, 1)).ravel(),
+    return Runs(
+        neurons=_neurons(
+            place, channel * (kernel_h * kernel_w * out_group), channel // in_group * out_group
         ),
+        first=_int32(np.searchsorted(pixel[sort], np.arange(height * width + 1))),
+        runs=_int32(np.stack((at, of, length), axis=1)[sort]),
+        weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 4, 1)).ravel(),
     )
 
 

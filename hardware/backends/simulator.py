@@ -120,7 +120,7 @@ class Results:
         self.output = np.empty((samples, plan.output.n_neurons), np.int64)
         self.spikes = {name: np.empty(samples, np.int64) for name in plan.layouts}
         self.synops = {name: np.empty(samples, np.int64) for name in plan.populations}
-        self.traces = {
+        self.traces: dict[tuple[str, str], np.ndarray] = {
             (name, variable): np.empty(
                 (samples, steps, *plan.layouts[name].shape), plan.dtype(name, variable)
             )

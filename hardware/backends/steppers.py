@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardware.backends.neuron_kernels import BLOCK, cuba_parameters, cuba_steps
+from hardware.backends.neuron_kernels import BLOCK, cuba_steps
 from hardware.backends.projections import Layout
 from hardware.chip.populations import Cuba, Population
 
@@ -158,8 +158,3 @@ class SpecifiedStepper(Stepper):
     def voltage(self) -> np.ndarray:
         """See `Stepper.voltage`."""
         return np.asarray(self.state.v)  # type: ignore[attr-defined]
-
-
-def cuba_table(population: Population) -> np.ndarray | None:
-    """Parameters for a `CubaStepper`, or None for other models."""
-    return cuba_parameters(population) if isinstance(population, Cuba) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hardware.backends.kernels import count_messages, scatter
@@ -12,7 +14,7 @@ from hardware.chip.network import INPUT
 from hardware.chip.populations import Population
 from hardware.chip.synaptic_input import shift, wrap_sum
 
-Ports = dict[str, np.ndarray]
+Ports = Mapping[str, np.ndarray]
 
 
 class Chunk:
@@ -77,7 +79,7 @@ class Chunk:
         plan, name = self.plan, population.name
         layout = plan.layouts[name]
         size = self.samples, self.steps, layout.width
-        inputs = {port: np.zeros(size, dtype) for port, dtype in plan.ports[name].items()}
+        inputs: Ports = {port: np.zeros(size, dtype) for port, dtype in plan.ports[name].items()}
         resets = np.zeros(self.steps, bool)
         resets[0] = True
         if population.reset_interval:
@@ -103,7 +105,8 @@ class Chunk:
         arriving = self._weighted(projection, messages, start, steps)
         if projection.wraps:
             arriving = wrap_sum(arriving)
-        into[:, first : first + steps] += arriving.astype(into.dtype)
+        reached = into[:, first : first + steps]
+        np.add(reached, arriving.astype(into.dtype), out=reached)
 
     def _weighted(
         self, projection: Projection, messages: np.ndarray, start: int, steps: int
@@ -133,7 +136,8 @@ class Chunk:
         )
         for messages, waits in parts:
             skipped = min(max(waits - first, 0), steps)
-            total[:, skipped:] += messages[:, first + skipped - waits : first + steps - waits]
+            late = messages[:, first + skipped - waits : first + steps - waits]
+            np.add(total[:, skipped:], late, out=total[:, skipped:])
         return total, 0
 
     def _check(self, projection: Projection) -> None:
@@ -192,4 +196,5 @@ def _scatter(
     steps: int,
     projection: Projection,
 ) -> None:
+    assert projection.runs is not None
     scatter(messages, start, into, first, steps, projection.as_spikes, projection.runs)

@@ -2,6 +2,7 @@
 
 All samples take a step together, population by population in the order of the network, so that
 recurrence and delays need nothing special. A convolution is one matrix product over image patches.
+A voltage within 1e-10 of its threshold is on it, so that the order of a sum decides nothing.
 
 >>> run = run_floats(network, spikes, probes=[(network.output.name, "spikes")])
 >>> run.output.argmax(axis=1)
@@ -20,6 +21,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from hardware.chip.network import INPUT
 from hardware.compiler.floats import FloatNetwork, FloatPopulation, FloatSynapse
 from hardware.errors import NetworkFormatError
+
+TIE = 1e-10  # of the threshold: sums in another order differ by less, and must not spike by chance
 
 VARIABLES = {
     "neuron": ("spikes", "u", "v", "v_peak"),
@@ -152,7 +155,8 @@ class _Group:
         self.u = (1 - p["u_decay"]) * self.u + a
         awake = self.rest == 0
         peak = np.where(awake, (1 - p["v_decay"]) * self.v + self.u + p["bias"], self.v)
-        above = peak > threshold if self.population.fires == "above" else peak >= threshold
+        tie = TIE if self.population.fires == "above" else -TIE
+        above = peak > threshold * (1 + tie)
         spikes = awake & above
         after = peak - threshold if self.population.reset == "subtract" else np.zeros_like(peak)
         self.v = np.where(spikes, after, peak)

@@ -1,7 +1,9 @@
 """Opening a stranger's NIR file without being harmed by it.
 
 A NIR file is HDF5. Nothing in it is executed, but a few bytes can declare arrays of terabytes, link
-to other files, or nest groups without end. All of that is looked at before a value is read. Node
+to other files, or nest groups without end: all of that is looked at before a value is read. And
+flipped bits can send the HDF5 library into an endless loop or a crash, so that a file is first read
+by a forked child, on systems that can fork; HDF5 itself offers no defence. Node
 types that NIR does not know are kept as `UnknownNode`, so that they can be named together with
 everything else a network cannot have.
 
@@ -10,6 +12,9 @@ everything else a network cannot have.
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,8 @@ MAX_FILE_BYTES = 1 << 31
 MAX_DECLARED_BYTES = 1 << 30  # of all arrays together, unpacked
 MAX_DEPTH = 16
 MAX_ENTRIES = 100_000
+TRIAL_S = 5.0  # for the child to read the file, plus
+TRIAL_BYTES_PER_S = 10e6
 
 
 @dataclass(eq=False)
@@ -52,9 +59,8 @@ def load_graph(path: str | Path) -> nir.NIRGraph:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise NetworkFormatError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
     try:
-        with h5py.File(path, "r") as file:
-            tree = _Reader().read(file["node"])
-        graph = _node(tree)
+        _try_reading(path)
+        graph = _node(_read(path))
     except NetworkFormatError as error:
         raise NetworkFormatError(f"{path}: {error}") from None
     # Neither HDF5 nor NIR has an error type of its own: a foreign file fails anywhere inside them.
@@ -65,6 +71,34 @@ def load_graph(path: str | Path) -> nir.NIRGraph:
     if not isinstance(graph, nir.NIRGraph):
         raise NetworkFormatError(f"{path}: holds a single {type(graph).__name__}, not a graph")
     return graph
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with h5py.File(path, "r") as file:
+        return _Reader().read(file["node"])
+
+
+def _try_reading(path: Path) -> None:
+    """Read the file in a child, which may hang or crash; what it raises, the parent will too."""
+    if not hasattr(os, "fork"):
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            _read(path)
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + TRIAL_S + path.stat().st_size / TRIAL_BYTES_PER_S
+    wait_s = 1e-3
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise NetworkFormatError("damaged: HDF5 does not come to an end reading it")
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, 0.1)
+    if os.WIFSIGNALED(ended[1]):
+        raise NetworkFormatError(f"damaged: HDF5 crashes reading it (signal {ended[1]})")
 
 
 class _Reader:

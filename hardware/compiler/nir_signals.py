@@ -86,6 +86,11 @@ class Signals:
         for name, node in self.graph.nodes.items():
             if isinstance(node, NEURONS + READOUTS):
                 self._take_in(name, node)
+            elif kind_of(node) not in RULES:
+                self.problems.unsupported.append(
+                    f"{name} ({kind_of(node)}): does not run here; known are "
+                    f"{', '.join(known_nodes())}"
+                )
         self._read_out()
         for name, population in self.populations.items():
             if population.kind == "readout" and name != self.output:
@@ -237,14 +242,8 @@ class Signals:
             source = INPUT if name == self.graph.source else name
             wire = Wire(source=source, shape=self.source_shape(name))
             return Signal(shape=shape, terms=(wire,))
-        kind = node.kind if isinstance(node, UnknownNode) else type(node).__name__
-        if kind not in RULES:
-            self.problems.unsupported.append(
-                f"{name} ({kind}): does not run here; known are {', '.join(known_nodes())}"
-            )
-            return None
-        before = self._arriving(name)
-        if before is None or shape is None:
+        before, kind = self._arriving(name), kind_of(node)
+        if before is None or shape is None or kind not in RULES:
             return None
         try:
             return RULES[kind](self, name, node, before)
@@ -378,6 +377,11 @@ RULES: dict[str, Rule] = {
     "Scale": Signals.scaled,
     "Delay": Signals.delayed,
 }
+
+
+def kind_of(node: nir.NIRNode) -> str:
+    """The node's type as its file names it."""
+    return node.kind if isinstance(node, UnknownNode) else type(node).__name__
 
 
 def known_nodes() -> list[str]:

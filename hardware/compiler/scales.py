@@ -125,6 +125,8 @@ def _weight_limit(synapses: tuple[FloatSynapse, ...], n_channels: int) -> np.nda
 
 
 def _threshold_limit(population: FloatPopulation) -> np.ndarray:
+    if population.kind != "neuron":
+        return np.full(population.shape[0], np.inf)
     return reg.THRESHOLD_MANTISSA_MAX / _largest(population, "threshold")
 
 

