@@ -174,7 +174,7 @@ def _stages(
     backends: Sequence[Backend],
 ) -> Iterator[Run]:
     if floats is not None:
-        for name, description in ((FLOAT, floats), (ROUNDED, dequantise(network, losses))):
+        for name, description in ((FLOAT, floats), (ROUNDED, dequantise(network))):
             probes = [(p.name, v) for p in description.populations for v in VARIABLES[p.kind]]
             floating = run_floats(description, spikes, probes=probes)
             yield Run(name, dict(floating.traces), floating.output, description)
@@ -224,7 +224,8 @@ def _cause(
         return cause_between_engines(network, expected, found, divergence)
     if found.floats is not None:
         loss = next(loss for loss in losses if loss.layer == divergence.population)
-        return cause_of_rounding(expected.floats, found.floats, loss, spikes, divergence)
+        rounded = dequantise(network, losses)
+        return cause_of_rounding(expected.floats, rounded, loss, spikes, divergence)
     margin = None if voltages is None else voltages[0] - 1
     return cause_of_integers(network, spikes, divergence, margin)
 

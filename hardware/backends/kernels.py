@@ -6,8 +6,8 @@ with the weights of its channel, and a run is a stretch of memory:
     input[at + k] += message * weight[of + k]        k = 0 .. length - 1
 
 A convolution with channels innermost has one run per kernel row: neighbouring output pixels meet
-neighbouring kernel columns. A dense synapse is one run per source neuron, a sparse one a run of length 1
-per weight. Time grows with synaptic operations, not with the size of the network.
+neighbouring kernel columns. A dense synapse is one run per source neuron, a sparse one a run of
+length 1 per weight. Time grows with synaptic operations, not with the size of the network.
 
 Runs are short (8 to 200 values), and what a compiler makes of so short a loop is start-up and
 clean-up; `_add` is therefore written as one vector instruction for 8 values.

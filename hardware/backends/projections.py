@@ -1,9 +1,9 @@
 """Synapses made ready to run: where each message goes, and how large sums can become.
 
 A `Projection` is what a synapse does with one delay. Its `Runs` are those of
-`hardware.backends.kernels`, with neurons of an image in the order ``(H, W, C)``. The number of
-kernel columns that one source pixel drives is contiguous both in the target and in the weights
-once columns are sorted by the output column they lead to: with stride ``s`` and dilation ``d``,
+`hardware.backends.kernels`, with neurons of an image in the order ``(H, W, C)``. The kernel
+columns that one source pixel meets are contiguous both in the target and in the weights once they
+are sorted by the output column they lead to: with stride ``s`` and dilation ``d``,
 column ``j`` of the kernel takes pixel ``x`` to ``(x + padding - j d) / s`` where that is whole, so
 columns of equal ``j mod s / gcd(s, d)``, in falling order, are neighbours.
 

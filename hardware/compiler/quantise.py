@@ -100,21 +100,26 @@ def quantise(
     ), tuple(losses)
 
 
-def dequantise(chip: ChipNetwork, losses: tuple[LayerLoss, ...]) -> FloatNetwork:
+def dequantise(chip: ChipNetwork, losses: tuple[LayerLoss, ...] | None = None) -> FloatNetwork:
     """The integers as floats again: everything is rounded but the states.
 
     Parameters
     ----------
     chip : ChipNetwork
-    losses : tuple of LayerLoss
-        As `quantise` returned them: they hold the scales.
+    losses : tuple of LayerLoss, optional
+        As `quantise` returned them: they hold the scales that lead back to the network before.
+        Without them it stays in the chip's units, in which sums of weights are exact and a voltage
+        that meets its threshold does so in floats too.
 
     Raises
     ------
     UnsupportedNetworkError
         For neurons that a float network does not have.
     """
-    scales = {loss.layer: np.asarray(loss.scales) for loss in losses}
+    if losses is None:
+        scales = {p.name: np.ones(p.shape[0]) for p in chip.populations}
+    else:
+        scales = {loss.layer: np.asarray(loss.scales) for loss in losses}
     missing = [p.name for p in chip.populations if p.name not in scales]
     foreign = [p.name for p in chip.populations if not isinstance(p, Cuba | Relay)]
     if missing or foreign:

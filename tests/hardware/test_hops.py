@@ -152,7 +152,7 @@ def test_rounded_weights_are_named_with_the_distance_at_the_threshold():
 
 
 def test_rounded_decays_are_named():
-    floats = float_chain(weight=0.02, v_decay=1e-4, weight_scale=100.0)
+    floats = float_chain(weight=0.02, threshold=3.99, v_decay=1.2e-4, weight_scale=100.0)
     hop = hops_of(floats, np.ones((1, 400, 1), np.uint8))["float", "quantised float"]
     assert "decays of 'n' alone" in hop.cause.evidence
 
