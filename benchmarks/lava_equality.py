@@ -27,7 +27,7 @@ from random_networks import FEATURES, Batch, draw_batch, features_of
 from tqdm import tqdm
 
 from hardware.backends.backend import ChipRun
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 
 RESULTS = Path(__file__).parents[1] / "results/lava_equality.csv"
 COUNTS = ("networks", "populations", "spiking", "values", "differing")

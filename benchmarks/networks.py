@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba, Population
 from hardware.chip.synapses import Conv, Dense, Synapse

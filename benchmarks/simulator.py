@@ -35,7 +35,7 @@ import numpy as np
 from networks import conv_chain, random_spikes, reference_network, sew_resnet18
 
 from hardware.backends.backend import every
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import save_network
 

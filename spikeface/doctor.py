@@ -6,10 +6,10 @@ import platform
 from typing import Any
 
 from hardware.backends.backend import Availability
-from hardware.backends.lava import LavaBackend
-from hardware.backends.leftovers import Leftover, clean, find_leftovers
+from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.lava.leftovers import Leftover, clean, find_leftovers
 from hardware.backends.loihi import loihi_availability
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from spikeface.environment import versions
 
 LISTED_OF_A_KIND = 3

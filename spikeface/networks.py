@@ -14,11 +14,11 @@ import numpy as np
 
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network, save_network
-from hardware.compiler.floats import FloatNetwork, Reset
-from hardware.compiler.netx import read_netx
-from hardware.compiler.netx_writer import write_netx
-from hardware.compiler.nir import read_nir
-from hardware.compiler.quantise import LayerLoss, quantise
+from hardware.compiler.floats.network import FloatNetwork, Reset
+from hardware.compiler.netx.reader import read_netx
+from hardware.compiler.netx.writer import write_netx
+from hardware.compiler.nir.reader import read_nir
+from hardware.compiler.quantise.quantiser import LayerLoss, quantise
 from spikeface.errors import ConfigError, OutputError
 from spikeface.runs import RunFolder
 

@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from hardware.analysis.hops import Hop, compare_hops
 from hardware.backends.backend import Backend
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.loihi import loihi_availability
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from spikeface.errors import OutputError
 from spikeface.figure_style import inline_svg, to_svg
 from spikeface.inputs import InputOptions, load_input

@@ -12,9 +12,9 @@ import numpy as np
 
 from hardware.analysis.metrics import input_spikes, layer_activity
 from hardware.backends.backend import Backend, ChipRun, every
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from snn.files import replacing
 from spikeface.errors import OutputError
 from spikeface.inputs import InputOptions, load_input

@@ -22,13 +22,13 @@ ABOVE = {
     "backends": {"compiler", "analysis"},
     "analysis": set(),
 }
-OPTIONAL_TORCH = "hardware/backends/torch_simulator.py"  # imports it when it is used
+OPTIONAL_TORCH = "hardware/backends/torch_engine/backend.py"  # imports it when it is used
 MAY_IMPORT_LAVA = {
-    "hardware/backends/lava_worker.py",
-    "hardware/backends/lava_models.py",
-    "hardware/backends/lava_neurons.py",
-    "hardware/backends/lava_processes.py",
-    "hardware/backends/lava_synapses.py",
+    "hardware/backends/lava/worker.py",
+    "hardware/backends/lava/graph.py",
+    "hardware/backends/lava/neurons.py",
+    "hardware/backends/lava/processes.py",
+    "hardware/backends/lava/synapses.py",
     "snn/engines/slayer.py",
 }
 

@@ -23,9 +23,9 @@ from hardware.chip.network import ChipNetwork
 from hardware.chip.neurons import decay
 from hardware.chip.populations import Cuba
 from hardware.chip.registers import INPUT_SHIFT, WEIGHT_STEP
-from hardware.compiler.float_run import run_floats
-from hardware.compiler.floats import FloatNetwork, FloatSynapse
-from hardware.compiler.losses import LayerLoss
+from hardware.compiler.floats.network import FloatNetwork, FloatSynapse
+from hardware.compiler.floats.run import run_floats
+from hardware.compiler.quantise.losses import LayerLoss
 from hardware.errors import ArithmeticFaultError
 
 SHIFTS = (1, -1, 2, -2, 3, -3)  # steps by which a population is looked for in another time
@@ -102,7 +102,7 @@ def _swaps(
         ("thresholds", ("threshold",)),
         ("biases", ("bias",)),
         ("decays", ("u_decay", "v_decay")),
-        ("initial voltages", ("v_init",)),
+        ("initial states", ("v_init", "u_init")),
         (STRICT, ("fires",)),
     ):
         changed = replace(before, **{field: getattr(after, field) for field in fields})

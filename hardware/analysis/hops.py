@@ -28,12 +28,12 @@ from hardware.analysis.causes import (
 from hardware.analysis.parity import Divergence, differing_share, first_divergence, history
 from hardware.backends.backend import Backend, Progress
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
-from hardware.compiler.float_run import VARIABLES, run_floats
-from hardware.compiler.floats import FloatNetwork
-from hardware.compiler.losses import LayerLoss
-from hardware.compiler.quantise import dequantise
+from hardware.compiler.floats.network import FloatNetwork
+from hardware.compiler.floats.run import VARIABLES, run_floats
+from hardware.compiler.quantise.losses import LayerLoss
+from hardware.compiler.quantise.quantiser import dequantise
 
 FLOAT, ROUNDED, INTEGERS = "float", "quantised float", "integers"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hardware.chip.storage import save_network
-from hardware.compiler.nir import read_nir
-from hardware.compiler.quantise import quantise as quantise_network
+from hardware.compiler.nir.reader import read_nir
+from hardware.compiler.quantise.quantiser import quantise as quantise_network
 from spikeface.runs import RunFolder
 
 

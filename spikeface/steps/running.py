@@ -10,8 +10,8 @@ import numpy as np
 
 from hardware.analysis.parity import first_divergence
 from hardware.backends.backend import Backend, ChipRun, every
-from hardware.backends.lava import LavaBackend
-from hardware.backends.simulator import Simulator
+from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network
 from snn.events.datasets import ClipTable, file_digest, load_event_set

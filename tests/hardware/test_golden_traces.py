@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba, Delta, ResonateAndFire, Sigma, SigmaDelta
 from hardware.chip.synapses import Conv, Dense, Direct
-from hardware.compiler.netx import read_netx
+from hardware.compiler.netx.reader import read_netx
 
 ENGINES = (Reference, Simulator)
 

@@ -8,10 +8,10 @@ import pytest
 from hardware.analysis.hops import compare_hops
 from hardware.backends.backend import Availability, Backend, ChipRun
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import INPUT
-from hardware.compiler.floats import FloatNetwork, FloatPopulation, FloatSynapse
-from hardware.compiler.quantise import quantise
+from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse
+from hardware.compiler.quantise.quantiser import quantise
 
 
 class Other(Backend):

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 import hardware
-from hardware.backends import lava
 from hardware.backends.backend import every
-from hardware.backends.lava import LavaBackend
-from hardware.backends.leftovers import (
+from hardware.backends.lava import backend as lava
+from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.lava.leftovers import (
     WORKER_MODULE,
     clean,
     find_leftovers,
@@ -163,7 +163,7 @@ def workers_below(process):
 
 FAILING_WORKER = """
 from lava.proc.dense.models import PyDenseModelBitAcc
-from hardware.backends.lava_worker import main
+from hardware.backends.lava.worker import main
 
 original = PyDenseModelBitAcc.run_spk
 
@@ -254,7 +254,7 @@ def test_interrupted_in_process(random_network, nothing_left):
 OWNER = """
 import sys
 import numpy as np
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 from hardware.chip.storage import load_network
 
 network = load_network(sys.argv[1])

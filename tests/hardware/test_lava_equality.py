@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 
 AVAILABLE = LavaBackend().is_available()
 needs_lava = pytest.mark.skipif(not AVAILABLE, reason=AVAILABLE.reason)

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hardware.backends.lava import LavaBackend
-from hardware.backends.lava_limits import check_expressible
-from hardware.backends.lava_timing import Clock, route
+from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.lava.limits import check_expressible
+from hardware.backends.lava.timing import Clock, route
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba, Relay, ResonateAndFire, SigmaDelta
@@ -230,8 +230,8 @@ def test_feed_forward_networks_run_on_lavas_own_classes():
     from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc
     from lava.proc.lif.models import PyLifResetModelBitAcc
 
-    from hardware.backends.lava_neurons import neuron_process
-    from hardware.backends.lava_synapses import synapse_process
+    from hardware.backends.lava.neurons import neuron_process
+    from hardware.backends.lava.synapses import synapse_process
 
     rng = np.random.default_rng(6)
     clock = Clock(1, 8)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from hardware.backends import leftovers
-from hardware.backends.leftovers import WORKER_MODULE, clean, find_leftovers
+from hardware.backends.lava import leftovers
+from hardware.backends.lava.leftovers import WORKER_MODULE, clean, find_leftovers
 
 SLEEP = "import os; os.fork(); import time; time.sleep(60)"
 

@@ -6,7 +6,7 @@ import pytest
 from hardware.analysis.energy import constants, estimate
 from hardware.analysis.metrics import dense_operations, layer_activity
 from hardware.backends.backend import ChipRun
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.synapses import Conv, Dense

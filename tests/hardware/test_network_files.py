@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network, save_network
 from hardware.errors import NetworkFormatError

@@ -9,8 +9,8 @@ import pytest
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT
 from hardware.chip.populations import Cuba, Delta, Sigma, SigmaDelta
-from hardware.compiler.netx import read_netx
-from hardware.compiler.netx_layout import cut_decays
+from hardware.compiler.netx.layout import cut_decays
+from hardware.compiler.netx.reader import read_netx
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 LIF = {"type": "CUBA", "iDecay": 1000, "vDecay": 200, "vThMant": 30}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hardware.chip.network import ChipNetwork
-from hardware.compiler.netx import read_netx
+from hardware.compiler.netx.reader import read_netx
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 LIF = {"type": "LOIHI", "iDecay": 1000, "vDecay": 200, "vThMant": 30, "refDelay": 1}

@@ -31,9 +31,9 @@ from hardware.chip.populations import (
     SigmaDelta,
 )
 from hardware.chip.synapses import Conv, Dense, Direct
-from hardware.compiler.netx import read_netx
-from hardware.compiler.netx_layout import fit
-from hardware.compiler.netx_writer import write_netx
+from hardware.compiler.netx.layout import fit
+from hardware.compiler.netx.reader import read_netx
+from hardware.compiler.netx.writer import write_netx
 
 
 def _lava_dl_files():

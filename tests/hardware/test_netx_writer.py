@@ -8,8 +8,8 @@ import pytest
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba, Delta, Relay, ResonateAndFire, SigmaDelta
 from hardware.chip.synapses import Conv, Dense, Direct, Sparse
-from hardware.compiler.netx import read_netx
-from hardware.compiler.netx_writer import write_netx
+from hardware.compiler.netx.reader import read_netx
+from hardware.compiler.netx.writer import write_netx
 from hardware.errors import UnsupportedNetworkError
 
 EVEN = np.full((3, 3), 4, np.int32)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hardware.compiler.float_run import run_floats
-from hardware.compiler.nir import from_nir, read_nir
+from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 DATA = Path(__file__).parents[3] / "shared/data"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from hardware.compiler.float_run import run_floats
-from hardware.compiler.nir import from_nir, read_nir
+from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.errors import UnsupportedNetworkError
 
 N, T = 4, 40

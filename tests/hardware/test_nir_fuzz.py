@@ -11,9 +11,9 @@ import nir
 import numpy as np
 import pytest
 
-from hardware.compiler import nir_file
-from hardware.compiler.nir import read_nir
-from hardware.compiler.nir_file import MAX_DECLARED_BYTES, TRIAL_S
+from hardware.compiler.nir import file as nir_file
+from hardware.compiler.nir.file import MAX_DECLARED_BYTES, TRIAL_S
+from hardware.compiler.nir.reader import read_nir
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 REFUSALS = (NetworkFormatError, UnsupportedNetworkError)

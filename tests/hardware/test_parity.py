@@ -7,8 +7,8 @@ import pytest
 
 from hardware.analysis.parity import first_divergence
 from hardware.backends.backend import every
-from hardware.backends.lava import LavaBackend
-from hardware.backends.simulator import Simulator
+from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.simulator.backend import Simulator
 from hardware.errors import HardwareError
 
 LAYERS = ({"channels": 4, "kernel": (3, 3), "padding": (1, 1)}, 12, 6)

@@ -8,14 +8,14 @@ import pytest
 
 from hardware.backends.backend import every
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator.backend import Simulator
 from hardware.chip import registers as reg
 from hardware.chip.network import INPUT
 from hardware.chip.populations import Relay
-from hardware.compiler.float_run import run_floats
-from hardware.compiler.floats import FloatNetwork, FloatPopulation, FloatSynapse
-from hardware.compiler.nir import from_nir, read_nir
-from hardware.compiler.quantise import dequantise, payload_bits, quantise
+from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse
+from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.reader import from_nir, read_nir
+from hardware.compiler.quantise.quantiser import dequantise, payload_bits, quantise
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 DT = 1e-3

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hardware.backends import simulator
 from hardware.backends.backend import every, variables_of
-from hardware.backends.neuron_kernels import is_exact
-from hardware.backends.plan import plan_for
 from hardware.backends.reference import Reference
-from hardware.backends.simulator import Simulator
+from hardware.backends.simulator import backend as simulator
+from hardware.backends.simulator.backend import Simulator
+from hardware.backends.simulator.neuron_kernels import is_exact
+from hardware.backends.simulator.plan import plan_for
 from hardware.chip.network import ChipNetwork
 from hardware.chip.neurons import CubaState, cuba_step
 from hardware.chip.populations import Cuba, Delta, Relay, ResonateAndFire, Sigma, SigmaDelta

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hardware.backends.backend import variables_of
-from hardware.backends.simulator import Simulator
-from hardware.backends.torch_simulator import TorchSimulator, exact_products
+from hardware.backends.simulator.backend import Simulator
+from hardware.backends.torch_engine.backend import TorchSimulator, exact_products
 from hardware.chip.network import ChipNetwork
 from hardware.chip.populations import Relay
 from hardware.chip.synapses import Conv, Dense
@@ -145,7 +145,7 @@ def test_a_missing_gpu_is_said(random_network):
 
 
 def test_importing_the_engine_does_not_import_torch():
-    script = "import sys, hardware.backends.torch_simulator; print('torch' in sys.modules)"
+    script = "import sys, hardware.backends.torch_engine.backend; print('torch' in sys.modules)"
     printed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout

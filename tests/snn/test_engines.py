@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hardware.backends.backend import every
-from hardware.backends.simulator import Simulator
-from hardware.compiler.nir import from_nir, read_nir
-from hardware.compiler.quantise import quantise
+from hardware.backends.simulator.backend import Simulator
+from hardware.compiler.nir.reader import from_nir, read_nir
+from hardware.compiler.quantise.quantiser import quantise
 from snn.errors import ModelError
 from snn.export import to_nir, write_nir
 from snn.models import ModelConfig, build

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 from spikeface.cli import main
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "recordings" / "faces_easy_0001.bin"

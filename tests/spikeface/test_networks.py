@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hardware.backends.backend import every
-from hardware.backends.lava import LavaBackend
+from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba

@@ -1,0 +1,1 @@
+"""Lava's CPU simulation in a supervised child process."""

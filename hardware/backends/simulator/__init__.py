@@ -1,0 +1,1 @@
+"""The integer simulator: fast, equal to the specification bit for bit."""

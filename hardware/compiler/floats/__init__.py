@@ -1,0 +1,1 @@
+"""A spiking network in floats, and its executor."""

@@ -1,0 +1,1 @@
+"""Files of lava-dl, read and written."""

@@ -1,0 +1,1 @@
+"""Floats to integers, and what that changed."""
