@@ -291,9 +291,24 @@ def _network_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "network", type=Path, metavar="NETWORK", help=".nir, lava-dl's .net, .chip or a run folder"
     )
-    command.add_argument("--dt", type=float, metavar="S", help="seconds of a step, for .nir")
-    command.add_argument(
-        "--reset", choices=("zero", "subtract"), help="after a spike, for .nir that does not say it"
+    unsaid = command.add_argument_group("what a .nir file does not say")
+    unsaid.add_argument(
+        "--written-by",
+        choices=("norse", "sinabs", "snntorch", "spikingjelly"),
+        help="what the exporter of this framework means by default",
+    )
+    unsaid.add_argument("--dt", type=float, dest="dt_s", metavar="S", help="seconds of a step")
+    unsaid.add_argument("--reset", choices=("zero", "subtract"), help="after a spike")
+    unsaid.add_argument("--fires", choices=("above", "at_or_above"), help="the threshold")
+    unsaid.add_argument("--solver", choices=("euler", "exact"), help="of the leak")
+    unsaid.add_argument(
+        "--current", choices=("filtered", "jump"), help="what a spike adds to a CubaLIF's current"
+    )
+    unsaid.add_argument(
+        "--integrator", choices=("auto", "per_second", "per_step"), help="what r of an IF is"
+    )
+    unsaid.add_argument(
+        "--pooling", choices=("fold", "relay"), help="into weights, or as relay neurons"
     )
     command.add_argument(
         "--layers", type=int, metavar="N", help="only the first N layers of a .net"
@@ -319,10 +334,17 @@ def _input_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _import_options(options: argparse.Namespace) -> Any:
+    from dataclasses import fields, replace
+
+    from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
     from spikeface.networks import ImportOptions
 
+    given = {field.name: getattr(options, field.name) for field in fields(Conventions)}
+    given = {name: value for name, value in given.items() if value is not None}
     return ImportOptions(
-        dt_s=options.dt, reset=options.reset, n_layers=options.layers, lenient=options.lenient
+        conventions=replace(WRITTEN_BY.get(options.written_by, Conventions()), **given),
+        n_layers=options.layers,
+        lenient=options.lenient,
     )
 
 

@@ -1,6 +1,6 @@
 """A network from any file: NIR of any framework, lava-dl's ``.net``, or integers of our own.
 
->>> opened = open_network(Path("network.nir"), ImportOptions(dt_s=1e-3))
+>>> opened = open_network(Path("network.nir"), ImportOptions(conventions=WRITTEN_BY["sinabs"]))
 >>> opened.chip, opened.assumptions
 """
 
@@ -14,9 +14,10 @@ import numpy as np
 
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network, save_network
-from hardware.compiler.floats.network import FloatNetwork, Reset
+from hardware.compiler.floats.network import FloatNetwork
 from hardware.compiler.netx.reader import read_netx
 from hardware.compiler.netx.writer import write_netx
+from hardware.compiler.nir.nodes import Conventions
 from hardware.compiler.nir.reader import read_nir
 from hardware.compiler.quantise.quantiser import LayerLoss, quantise
 from spikeface.errors import ConfigError, OutputError
@@ -31,18 +32,15 @@ class ImportOptions:
 
     Parameters
     ----------
-    dt_s : float, optional
-        Seconds of a step, for NIR graphs.
-    reset : {"zero", "subtract"}, optional
-        ``"zero"`` or ``"subtract"``, for NIR graphs.
+    conventions : Conventions, optional
+        What a NIR graph does not say.
     n_layers : int, optional
         Only so many layers of a ``.net`` file.
     lenient : bool
         Do to a ``.net`` file's weights what netx does silently, instead of refusing.
     """
 
-    dt_s: float | None = None
-    reset: Reset | None = None
+    conventions: Conventions | None = None
     n_layers: int | None = None
     lenient: bool = False
 
@@ -97,7 +95,7 @@ def open_network(
     if path.suffix not in NIR_SUFFIXES:
         known = ", ".join((*NIR_SUFFIXES, *NETX_SUFFIXES, *CHIP_SUFFIXES))
         raise ConfigError(f"{path}: networks end in {known}, or are run folders")
-    floats = read_nir(path, dt_s=options.dt_s, reset=options.reset)
+    floats = read_nir(path, options.conventions)
     chip, losses = quantise(floats, calibration=calibration)
     return OpenedNetwork(
         chip=chip,

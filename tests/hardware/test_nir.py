@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.nodes import Conventions
 from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
@@ -61,7 +62,7 @@ def one_neuron(node, inputs, variable="v_peak", **conventions):
     """Trace of one neuron with one input of weight 1."""
     graph = graph_of({"w": nir.Linear(np.ones((1, 1))), "n": node}, shape=(1,))
     inputs = np.asarray(inputs, float).reshape(1, -1, 1)
-    return trace(from_nir(graph, **conventions), inputs, variable)[0, :, 0]
+    return trace(from_nir(graph, Conventions(**conventions)), inputs, variable)[0, :, 0]
 
 
 def conv2d(c_out, c_in, k, stride=1, padding=0, dilation=1, groups=1, *, seed=0, bias=True):
@@ -182,7 +183,7 @@ def test_leaky_readouts_answer_with_their_membrane():
         nir.CubaLI(tau_syn=full(2, DT), tau_mem=full(2, 4e-3), r=full(2, 1), v_leak=full(2, 0.5)),
     ):
         graph = graph_of({"w": nir.Linear(np.array([[4.0], [-40.0]])), "n": node}, shape=(1,))
-        network = from_nir(graph, dt_s=DT)
+        network = from_nir(graph, Conventions(dt_s=DT))
         assert network.readout == "membrane"
         v = np.full(2, 0.5)  # starts where it rests
         for s in (inputs := binary(9)):
@@ -398,7 +399,7 @@ def test_shapes_of_graphs_that_are_refused():
     with pytest.raises(NetworkFormatError, match="dt must be above 0"):
         from_nir(graph_of({"n": lif(2, dt=-1.0)}, shape=(2,)))
     with pytest.raises(NetworkFormatError, match=r"(?s)solver must be one of.*dt_s must be above"):
-        from_nir(graph_of({"n": lif(2)}, shape=(2,)), solver="magic", dt_s=-1)
+        from_nir(graph_of({"n": lif(2)}, shape=(2,)), Conventions(solver="magic", dt_s=-1))
 
 
 def test_absurd_sizes_are_refused_before_they_are_allocated():
@@ -423,7 +424,9 @@ def test_the_exact_trace_of_nirs_paper():
     the trace is the same, then it is off by what 0.1 ms of decay do to a threshold of 0.1.
     """
     inputs, v, spikes = np.loadtxt(DATA / "nir/lif_exact.csv", delimiter=",").T
-    network = read_nir(DATA / "nir/lif_norse.nir", dt_s=1e-4, reset="subtract", solver="exact")
+    network = read_nir(
+        DATA / "nir/lif_norse.nir", Conventions(dt_s=1e-4, reset="subtract", solver="exact")
+    )
     run = run_floats(network, inputs.reshape(1, -1, 1), probes=[("1", "v"), ("1", "spikes")])
     np.testing.assert_array_equal(run.traces["1", "spikes"][0, :, 0], spikes)
     first = int(np.argmax(spikes))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
 from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.errors import UnsupportedNetworkError
 
@@ -71,11 +72,11 @@ def test_norse_lif(spikes, tmp_path):
     strong(module, 20)
     graph = norse.to_nir(module, torch.zeros(1, 10))
     # to_nir(dt=1e-3) writes dt * tau; with steps of dt**2 the ratio is norse's own.
-    network = read_nir(through_a_file(graph, tmp_path), dt_s=1e-6)
+    network = read_nir(through_a_file(graph, tmp_path), WRITTEN_BY["norse"])
     expected = norse_run(module, spikes)
     assert 0.02 < expected.mean() < 0.9
     np.testing.assert_array_equal(found(network, spikes), expected)
-    seconds = from_nir(norse.to_nir(module, torch.zeros(1, 10), dt=1), dt_s=1e-3)
+    seconds = from_nir(norse.to_nir(module, torch.zeros(1, 10), dt=1), Conventions(dt_s=1e-3))
     np.testing.assert_array_equal(found(seconds, spikes), expected)
 
 
@@ -86,12 +87,12 @@ def test_norse_cuba_lif_adds_whole_weights_to_the_current(spikes):
     )
     strong(module, 4)
     graph = norse.to_nir(module, torch.zeros(1, 10), dt=1)
-    network = from_nir(graph, dt_s=1e-3, current="jump")
+    network = from_nir(graph, Conventions(dt_s=1e-3, current="jump"))
     expected = norse_run(module, spikes)
     assert 0.02 < expected.mean() < 0.9
     np.testing.assert_array_equal(found(network, spikes), expected)
     # NIR's own equation takes only dt / tau_syn of a spike into the current.
-    literal = from_nir(graph, dt_s=1e-3)
+    literal = from_nir(graph, Conventions(dt_s=1e-3))
     assert found(literal, spikes).mean() < expected.mean()
     assert any("current = 'jump'" in a for a in literal.assumptions)
 
@@ -102,7 +103,7 @@ def test_norse_leaky_readout(spikes):
         torch.nn.Linear(10, 20), norse.LIFBoxCell(), torch.nn.Linear(20, 3), norse.LIBoxCell()
     )
     strong(module, 6)
-    network = from_nir(norse.to_nir(module, torch.zeros(1, 10), dt=1), dt_s=1e-3)
+    network = from_nir(norse.to_nir(module, torch.zeros(1, 10), dt=1), Conventions(dt_s=1e-3))
     assert network.readout == "membrane"
     expected = norse_run(module, spikes)[:, -1]
     np.testing.assert_allclose(run_floats(network, spikes).output, expected, rtol=1e-4, atol=1e-5)
@@ -163,7 +164,7 @@ def test_norse_recurrence_is_heard_one_step_later(spikes):
         },
         [("input", "fc"), ("fc", "rnn"), ("rnn", "output")],
     )
-    network = from_nir(graph, dt_s=1e-3)
+    network = from_nir(graph, Conventions(dt_s=1e-3))
     assert [s.edge for s in network.synapses] == ["input -> rnn.lif", "rnn.lif -> rnn.lif"]
     assert [s.shortest_delay for s in network.synapses] == [0, 1]
     expected = norse_run(cell, spikes)
@@ -204,7 +205,7 @@ def test_snntorch(spikes, reset):
     graph = export_to_nir(module, torch.zeros(1, 10), ignore_dims=[0])
     for neuron in (module[1], module[3]):
         neuron.reset_hidden()
-    network = from_nir(graph, reset=reset)
+    network = from_nir(graph, Conventions(reset=reset))
     expected = stepped(module, spikes)
     assert 0.02 < expected.mean() < 0.9
     np.testing.assert_array_equal(found(network, spikes), expected)
@@ -218,7 +219,7 @@ def test_snntorch_recurrent(spikes):
     cell = snn.RSynaptic(alpha=0.5, beta=0.8, linear_features=20, init_hidden=True)
     module = strong(torch.nn.Sequential(torch.nn.Linear(10, 20), cell), 1.5)
     graph = export_to_nir(module, torch.zeros(1, 10), ignore_dims=[0])
-    network = from_nir(graph, reset="subtract")
+    network = from_nir(graph, Conventions(reset="subtract"))
     assert any("one step later" in a for a in network.assumptions)
     syn = mem = spk = torch.zeros(N, 20)
     expected = []
@@ -254,7 +255,7 @@ def test_sinabs(images):
     flat = torch.from_numpy(images).flatten(0, 1)
     with torch.no_grad():
         expected = module(flat).unflatten(0, (N, T)).numpy()
-    network = from_nir(to_nir(module, flat), reset="subtract", fires="at_or_above")
+    network = from_nir(to_nir(module, flat), WRITTEN_BY["sinabs"])
     assert 0.02 < expected.mean() < 0.9
     assert np.mean(found(network, images) != expected) < 2e-3  # float32 there
 
@@ -273,7 +274,7 @@ def test_sinabs_lif_decays_exponentially(spikes):
     with torch.no_grad():
         expected = module(flat).unflatten(0, (N, T)).numpy()
     graph = to_nir(module, flat)
-    network = from_nir(graph, dt_s=1.0, solver="exact", reset="subtract", fires="at_or_above")
+    network = from_nir(graph, WRITTEN_BY["sinabs"])
     assert 0.02 < expected.mean() < 0.9
     np.testing.assert_array_equal(found(network, spikes), expected)
 
@@ -295,6 +296,8 @@ def test_spikingjelly(images, v_reset):
         pytest.skip(f"this spikingjelly does not write for this NIR: {error}")
     functional.reset_net(module)
     expected = stepped(module, images)
-    network = from_nir(graph, reset="subtract" if v_reset is None else "zero", fires="at_or_above")
+    network = from_nir(
+        graph, Conventions(reset="subtract" if v_reset is None else "zero", fires="at_or_above")
+    )
     assert 0.02 < expected.mean() < 0.9
     assert np.mean(found(network, images) != expected) < 2e-3  # float32 there

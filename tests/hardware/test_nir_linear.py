@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.nodes import Conventions
 from hardware.compiler.nir.reader import from_nir, read_nir
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -151,7 +152,7 @@ def test_relays_do_what_folding_does(kind, after):
     nodes = {"pool": pool(kind, 2), **{f"n{i}": node for i, node in enumerate(POOLED[after])}}
     graph = graph_of(nodes, shape=(2, 8, 8))
     inputs = binary((2, 4, 2, 8, 8))
-    folded, relayed = from_nir(graph), from_nir(graph, pooling="relay")
+    folded, relayed = from_nir(graph), from_nir(graph, Conventions(pooling="relay"))
     assert [p.kind for p in relayed.populations] == ["relay", "readout"]
     np.testing.assert_allclose(
         run_floats(relayed, inputs).output, run_floats(folded, inputs).output, atol=1e-10
@@ -185,7 +186,7 @@ def test_pooling_may_end_the_network():
 def test_the_convolutional_network_of_nirs_paper():
     """Read by hand and stepped by torch, against the imported network."""
     path = DATA / "nir/cnn_sinabs.nir"
-    network = read_nir(path, reset="subtract", fires="at_or_above")
+    network = read_nir(path, Conventions(reset="subtract", fires="at_or_above"))
     assert [p.shape for p in network.populations] == [
         (16, 16, 16), (16, 16, 16), (8, 8, 8), (256,), (10,)
     ]  # fmt: skip

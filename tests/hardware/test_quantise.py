@@ -14,6 +14,7 @@ from hardware.chip.network import INPUT
 from hardware.chip.populations import Relay
 from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse
 from hardware.compiler.floats.run import run_floats
+from hardware.compiler.nir.nodes import WRITTEN_BY
 from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.compiler.quantise.quantiser import dequantise, payload_bits, quantise
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
@@ -414,7 +415,7 @@ def test_the_convolutional_network_of_nirs_paper_in_integers():
     a few neurons in a hundred are that close to their threshold, and each flip is followed by
     others further down. The counts, in which early and late spikes cancel, must survive.
     """
-    network = read_nir(DATA / "nir/cnn_sinabs.nir", reset="subtract", fires="at_or_above")
+    network = read_nir(DATA / "nir/cnn_sinabs.nir", WRITTEN_BY["sinabs"])
     noise = (np.random.default_rng(0).random((4, 48, 2, 34, 34)) < 0.03).astype(np.int8)
     face = recording_frames(DATA / "recordings/faces_easy_0001.bin", bins=48, size=34)
     spikes = np.concatenate([face, noise])

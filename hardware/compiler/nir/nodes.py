@@ -94,6 +94,17 @@ class Conventions:
         return found
 
 
+WRITTEN_BY = {
+    "norse": Conventions(dt_s=1e-6, current="jump", integrator="per_step"),
+    "sinabs": Conventions(
+        dt_s=1.0, reset="subtract", fires="at_or_above", solver="exact", integrator="per_step"
+    ),
+    "snntorch": Conventions(reset="subtract"),
+    "spikingjelly": Conventions(fires="at_or_above"),
+}
+"""What the exporters of these frameworks mean where they are left at their defaults."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stepped:
     """A population, and what its input is multiplied by: per channel ``(C,)`` or per neuron."""

@@ -9,7 +9,7 @@ CubaLI, I or a linear node is read out by its membrane.
 What NIR cannot say is read from node metadata, taken from the options, or assumed and said; see
 `hardware.compiler.nir.nodes.Conventions`. A graph's own metadata is JSON under ``"spikeface"``.
 
->>> network = read_nir("network.nir", reset="subtract")
+>>> network = read_nir("network.nir", Conventions(reset="subtract"))
 """
 
 from __future__ import annotations
@@ -25,17 +25,13 @@ import numpy as np
 
 from hardware.chip.network import INPUT
 from hardware.chip.registers import DELAY_MAX
-from hardware.compiler.floats.network import Fires, FloatNetwork, FloatSynapse, Reset
+from hardware.compiler.floats.network import FloatNetwork, FloatSynapse
 from hardware.compiler.nir.file import load_graph
 from hardware.compiler.nir.graph import FlatGraph, Problems, topological
 from hardware.compiler.nir.linear import Kernel, Matrix
 from hardware.compiler.nir.nodes import (
     ASSUMED_DT_S,
     Conventions,
-    Current,
-    Integrator,
-    Pooling,
-    Solver,
     Stepper,
     plain,
 )
@@ -44,24 +40,14 @@ from hardware.compiler.nir.signals import Signals
 from hardware.errors import NetworkFormatError, UnsupportedNetworkError
 
 
-def read_nir(
-    path: str | Path,
-    *,
-    dt_s: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
-    solver: Solver = "euler",
-    current: Current = "filtered",
-    integrator: Integrator = "auto",
-    pooling: Pooling = "fold",
-) -> FloatNetwork:
+def read_nir(path: str | Path, conventions: Conventions | None = None) -> FloatNetwork:
     """Read a NIR file.
 
     Parameters
     ----------
     path : str or Path
-    dt_s, reset, fires, solver, current, integrator, pooling
-        See `hardware.compiler.nir.nodes.Conventions`; they win over the file's metadata.
+    conventions : Conventions, optional
+        What the file cannot say; they win over its metadata.
 
     Raises
     ------
@@ -72,16 +58,7 @@ def read_nir(
     """
     graph = load_graph(path)
     try:
-        return from_nir(
-            graph,
-            dt_s=dt_s,
-            reset=reset,
-            fires=fires,
-            solver=solver,
-            current=current,
-            integrator=integrator,
-            pooling=pooling,
-        )
+        return from_nir(graph, conventions)
     except (NetworkFormatError, UnsupportedNetworkError) as error:
         raise type(error)(f"{path}: {error}") from None
     # A file can hold anything in place of a number; what no check foresaw is still the file's.
@@ -98,34 +75,16 @@ def read_nir(
         ) from error
 
 
-def from_nir(
-    graph: nir.NIRGraph,
-    *,
-    dt_s: float | None = None,
-    reset: Reset | None = None,
-    fires: Fires | None = None,
-    solver: Solver = "euler",
-    current: Current = "filtered",
-    integrator: Integrator = "auto",
-    pooling: Pooling = "fold",
-) -> FloatNetwork:
+def from_nir(graph: nir.NIRGraph, conventions: Conventions | None = None) -> FloatNetwork:
     """Float network of a NIR graph; parameters and errors as `read_nir`."""
-    conventions = Conventions(
-        dt_s=dt_s,
-        reset=reset,
-        fires=fires,
-        solver=solver,
-        current=current,
-        integrator=integrator,
-        pooling=pooling,
-    )
+    conventions = conventions or Conventions()
     problems = Problems(malformed=conventions.problems())
     metadata = _metadata(graph, problems)
     flat = FlatGraph.of(graph, problems)
     dt, is_said = _step_duration(flat, conventions, problems)
     problems.raise_if_any()
     stepper = Stepper(conventions, dt, is_said, problems)
-    signals = Signals(flat, find_shapes(flat, problems), stepper, pooling)
+    signals = Signals(flat, find_shapes(flat, problems), stepper, conventions.pooling)
     signals.collect()
     problems.raise_if_any()
     return _assemble(signals, metadata)
