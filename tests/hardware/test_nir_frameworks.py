@@ -1,14 +1,19 @@
-"""What other frameworks export runs here spike for spike as it runs there, in floats."""
+"""What other frameworks export runs here spike for spike as it runs there, in floats.
+
+norse is a dependency. snnTorch 1.0.0, sinabs 3.1.3 and spikingjelly's development version are not
+and want an environment of their own (the last two with nir 1.0.7); their tests skip without them.
+"""
 
 import nir
 import numpy as np
 import pytest
-import torch
 
 from hardware.compiler.floats.run import run_floats
 from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
 from hardware.compiler.nir.reader import from_nir, read_nir
 from hardware.errors import UnsupportedNetworkError
+
+torch = pytest.importorskip("torch", reason="the other implementation is torch's")
 
 N, T = 4, 40
 
