@@ -41,7 +41,8 @@ class ArithmeticFaultError(HardwareError):
     ) -> None:
         super().__init__(
             f"{layer}: {fault} in neuron {neuron} at step {step} of sample {sample}; "
-            "lower the layer's scale, or run without 'strict' to do what the chip does"
+            "quantise with calibration, which keeps states in range, or run without 'strict' to do "
+            "what the chip does"
         )
         self.layer, self.fault = layer, fault
         self.neuron, self.step, self.sample = neuron, step, sample

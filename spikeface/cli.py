@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,8 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, MISSING)
     except (SpikefaceError, HardwareError, SnnError) as error:
         return _fail(error, FAILED)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
-        return _fail("interrupted; train and demo go on with --resume", INTERRUPTED)
+        resumes = "; go on with --resume" if hasattr(options, "resume") else ""
+        return _fail(f"interrupted{resumes}", INTERRUPTED)
 
 
 def _fail(error: Exception | str, code: int) -> int:
@@ -124,14 +130,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from spikeface.inputs import InputOptions, load_input
+    from spikeface.inputs import load_input
     from spikeface.networks import open_network, write_network
     from spikeface.summary import quantisation_lines
 
     imports = _import_options(options)
     opened = open_network(options.network, imports)
-    if options.calibrate and opened.floats:
-        typical = load_input(options.calibrate, opened.chip, InputOptions(n_steps=options.steps))
+    if options.calibrate:
+        typical = load_input(options.calibrate, opened.chip, _input_options(options))
         opened = open_network(options.network, imports, calibration=typical)
     write_network(opened.chip, options.out, overwrite=options.force)
     section = {
@@ -139,7 +145,7 @@ def _compile(options: argparse.Namespace) -> int:
         "layers": [loss.as_dict() for loss in opened.losses],
         "assumptions": list(opened.assumptions),
     }
-    lines = quantisation_lines(section) if opened.losses else ["integers before and after"]
+    lines = quantisation_lines(section) if opened.losses else []
     _show(section, [*lines, f"written to {options.out}"], options)
     return 0
 
@@ -251,16 +257,20 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument(
         "--calibrate", metavar="INPUT", help="typical input, from which voltages take their range"
     )
-    compile_.add_argument("--steps", type=int, metavar="T", help="steps of a sample")
+    _input_options_of(compile_)
 
     simulate = _command(commands, "simulate", _simulate, "run any network file, count every spike")
     _network_options(simulate)
     _input_arguments(simulate)
     simulate.add_argument("--on", choices=("simulator", "lava", "reference"), default="simulator")
     simulate.add_argument(
-        "--strict", action="store_true", help="stop where a chip would wrap, saturate or cut"
+        "--strict",
+        action="store_true",
+        help="stop where a chip would wrap, saturate or cut (not on Lava)",
     )
-    simulate.add_argument("--save", type=Path, metavar="OUT.npz", help="output and all messages")
+    simulate.add_argument(
+        "--save", type=Path, metavar="OUT.npz", help="input, output and all messages"
+    )
 
     parity = _command(commands, "parity", _parity, "from floats to the chip: where it changes, why")
     _network_options(parity)
@@ -295,9 +305,12 @@ def _network_options(command: argparse.ArgumentParser) -> None:
     unsaid.add_argument(
         "--written-by",
         choices=("norse", "sinabs", "snntorch", "spikingjelly"),
-        help="what the exporter of this framework means by default",
+        help="what this framework means when it exports with its defaults (norse 1.1, sinabs 3.1, "
+        "snnTorch 1.0, spikingjelly 2.0)",
     )
-    unsaid.add_argument("--dt", type=float, dest="dt_s", metavar="S", help="seconds of a step")
+    unsaid.add_argument(
+        "--dt", type=_positive(float), dest="dt_s", metavar="S", help="seconds of a step"
+    )
     unsaid.add_argument("--reset", choices=("zero", "subtract"), help="after a spike")
     unsaid.add_argument("--fires", choices=("above", "at_or_above"), help="the threshold")
     unsaid.add_argument("--solver", choices=("euler", "exact"), help="of the leak")
@@ -311,7 +324,7 @@ def _network_options(command: argparse.ArgumentParser) -> None:
         "--pooling", choices=("fold", "relay"), help="into weights, or as relay neurons"
     )
     command.add_argument(
-        "--layers", type=int, metavar="N", help="only the first N layers of a .net"
+        "--layers", type=_positive(int), metavar="N", help="only the first N layers of a .net"
     )
     command.add_argument(
         "--lenient", action="store_true", help="cut weights of a .net silently, as netx does"
@@ -323,14 +336,22 @@ def _input_arguments(command: argparse.ArgumentParser) -> None:
         "--input",
         default="random",
         metavar="INPUT",
-        help="an .npy of integers (N, T, ...), a recording, or random:RATE (random:0.05)",
+        help="an .npy of whole numbers, (N, T, ...) or (T, ...); a recording (.bin or v2e's .h5) "
+        "for networks that take (2, H, W); or random:RATE (the default, random:0.05)",
     )
-    command.add_argument("--samples", type=int, metavar="N", help="at most so many samples")
-    command.add_argument("--steps", type=int, metavar="T", help="steps of a sample")
-    command.add_argument("--dt-us", type=int, metavar="US", help="step of a recording in µs")
+    _input_options_of(command)
+    command.add_argument(
+        "--timeout", type=_positive(float), default=300, metavar="S", help="for Lava (300)"
+    )
+
+
+def _input_options_of(command: argparse.ArgumentParser) -> None:
+    whole = _positive(int)
+    command.add_argument("--samples", type=whole, metavar="N", help="so many; all, or 1 random one")
+    command.add_argument("--steps", type=whole, metavar="T", help="of a sample; all, or 32")
+    command.add_argument("--dt-us", type=whole, metavar="US", help="step of a recording in µs")
     command.add_argument("--sensor-size", type=_sensor_size, metavar="WxH", help="of the camera")
-    command.add_argument("--seed", type=int, default=0, help="of random input (0)")
-    command.add_argument("--timeout", type=float, default=300, metavar="S", help="for Lava (300)")
+    command.add_argument("--seed", type=_natural, help="of random input (0)")
 
 
 def _import_options(options: argparse.Namespace) -> Any:
@@ -341,8 +362,9 @@ def _import_options(options: argparse.Namespace) -> Any:
 
     given = {field.name: getattr(options, field.name) for field in fields(Conventions)}
     given = {name: value for name, value in given.items() if value is not None}
+    preset = WRITTEN_BY.get(options.written_by, Conventions())
     return ImportOptions(
-        conventions=replace(WRITTEN_BY.get(options.written_by, Conventions()), **given),
+        conventions=replace(preset, **given) if given or options.written_by else None,
         n_layers=options.layers,
         lenient=options.lenient,
     )
@@ -385,6 +407,25 @@ def _config(options: argparse.Namespace) -> Any:
     engine = getattr(options, "engine", None)
     assignments = [f"model.engine={engine!r}"] if engine else []
     return load_config(options.config, [*assignments, *options.set])
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(0)
+        if not (value > 0 and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {kind.__name__} above 0")
+        return value
+
+    return parse
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
 
 
 def _sensor_size(text: str) -> tuple[int, int]:

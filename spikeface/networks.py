@@ -20,6 +20,7 @@ from hardware.compiler.netx.writer import write_netx
 from hardware.compiler.nir.nodes import Conventions
 from hardware.compiler.nir.reader import read_nir
 from hardware.compiler.quantise.quantiser import LayerLoss, quantise
+from hardware.errors import NetworkFormatError
 from spikeface.errors import ConfigError, OutputError
 from spikeface.runs import RunFolder
 
@@ -75,6 +76,7 @@ def open_network(
     ----------
     path : Path
     options : ImportOptions, optional
+        Those that the kind of file cannot use must be unset.
     calibration : ndarray of shape (N, T, ...), optional
         Typical input, from which the quantiser takes the range of voltages.
 
@@ -82,14 +84,19 @@ def open_network(
     ------
     HardwareError
         Of the reader, naming the file and all its problems.
+    ConfigError
+        For an unknown kind of file, or an option that it cannot use.
     """
     options = options or ImportOptions()
+    if not path.exists():
+        raise NetworkFormatError(f"{path}: there is no such file")
     if path.is_dir():
         run = RunFolder.open(path)
         path = run.need(run.nir, "train")
+    _refuse(options, path, calibration)
     if path.suffix in NETX_SUFFIXES:
         chip = read_netx(path, n_layers=options.n_layers, strict=not options.lenient)
-        return OpenedNetwork(chip=chip)
+        return OpenedNetwork(chip=chip, assumptions=tuple(chip.metadata.get("assumptions", ())))
     if path.suffix in CHIP_SUFFIXES:
         return OpenedNetwork(chip=load_network(path))
     if path.suffix not in NIR_SUFFIXES:
@@ -105,6 +112,16 @@ def open_network(
     )
 
 
+def _refuse(options: ImportOptions, path: Path, calibration: np.ndarray | None) -> None:
+    """An option that would be ignored is an error."""
+    if path.suffix not in NIR_SUFFIXES and (options.conventions or calibration is not None):
+        raise ConfigError(
+            f"{path}: only a .nir file leaves dt, reset and the like unsaid, or is calibrated"
+        )
+    if path.suffix not in NETX_SUFFIXES and (options.n_layers or options.lenient):
+        raise ConfigError(f"{path}: --layers and --lenient are for lava-dl's .net files")
+
+
 def write_network(network: ChipNetwork, path: Path, *, overwrite: bool = False) -> None:
     """Write a ``.chip`` or, for the networks that lava-dl can describe, a ``.net`` file.
 
@@ -115,6 +132,8 @@ def write_network(network: ChipNetwork, path: Path, *, overwrite: bool = False) 
     UnsupportedNetworkError
         When lava-dl's format cannot say what the network does, with all reasons.
     """
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; choose another name or give --force")
     writers: dict[str, Any] = {CHIP_SUFFIXES[0]: save_network, NETX_SUFFIXES[0]: write_netx}

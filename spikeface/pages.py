@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import PurePath
+
 import jinja2
+
+from spikeface.number_text import percent, small, three_figures, whole
 
 
 def environment() -> jinja2.Environment:
     """Templates beside this file; an undefined name is an error."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("spikeface", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters |= {
+        "percent": percent,
+        "whole": whole,
+        "figures3": three_figures,
+        "small": small,
+        "file_name": lambda path: PurePath(path).name,
+        "command": shlex.join,
+    }
+    return templates

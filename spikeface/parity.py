@@ -8,7 +8,11 @@ go to the terminal.
 
 from __future__ import annotations
 
+import shlex
+import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from hardware.backends.backend import Backend
 from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.loihi import loihi_availability
 from hardware.backends.simulator.backend import Simulator
+from spikeface.environment import versions
 from spikeface.errors import OutputError
 from spikeface.figure_style import inline_svg, to_svg
 from spikeface.inputs import InputOptions, load_input
@@ -71,6 +76,24 @@ def parity(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists already; choose another --out")
+    _create(out)
+    try:
+        section = _compare(path, source, backends, network_options, input_options, timeout_s, out)
+    except BaseException:
+        _remove_if_empty(out)
+        raise
+    return section
+
+
+def _compare(
+    path: Path,
+    source: str,
+    backends: Sequence[str],
+    network_options: ImportOptions | None,
+    input_options: InputOptions | None,
+    timeout_s: float,
+    out: Path,
+) -> dict[str, Any]:
     opened = open_network(path, network_options)
     spikes = load_input(source, opened.chip, input_options)
     engines = [_engine(name, timeout_s) for name in backends]
@@ -89,8 +112,12 @@ def parity(
     section = {
         "schema": SCHEMA,
         "tag": "simulated",
+        "name": path.resolve().name,
         "network": str(path),
         "input": source,
+        "command_line": shlex.join(sys.argv),
+        "created": time.strftime("%Y-%m-%d", time.gmtime()),
+        "versions": {k: v for k, v in versions().items() if v},
         "input_shape": list(spikes.shape),
         "input_share_active": float(np.count_nonzero(spikes) / spikes.size),
         "assumptions": list(opened.assumptions),
@@ -119,6 +146,9 @@ def _entry(hop: Hop) -> dict[str, Any]:
         "equal": hop.equal,
         "between_engines": hop.between_engines,
         "same_answers": hop.same_answers,
+        "readout_error": hop.readout_error,
+        "messages": hop.messages,
+        "silent": hop.silent,
         "first_divergence": None if divergence is None else vars(divergence),
         "differing_share": {name: float(s.mean()) for name, s in hop.differing.items()},
         "thresholds_apart": hop.size,
@@ -132,11 +162,20 @@ def _slug(hop: Hop) -> str:
     return f"{hop.expected}-to-{hop.found}".replace(" ", "-")
 
 
-def _write(out: Path, section: dict[str, Any], hops: Sequence[Hop]) -> None:
+def _create(out: Path) -> None:
+    """The folder, before anything long begins."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def _remove_if_empty(out: Path) -> None:
+    with suppress(OSError):
+        out.rmdir()
+
+
+def _write(out: Path, section: dict[str, Any], hops: Sequence[Hop]) -> None:
     pictures = dict(_pictures(hops))
     for name, svg in pictures.items():
         write_text(out / f"{name}.svg", svg)

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import csv
 import json
-import math
-import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -173,24 +171,19 @@ def _unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _render(
     run: RunFolder, report: dict[str, Any], figures: dict[str, Markup], sample: Sample | None
 ) -> str:
-    templates = environment()
-    templates.filters |= {
-        "percent": percent,
-        "whole": whole,
-        "figures3": three_figures,
-        "small": small,
-        "file_name": lambda path: PurePath(path).name,
-        "command": shlex.join,
-    }
-    return templates.get_template(TEMPLATE).render(
-        report=report,
-        figures=figures,
-        sample=sample,
-        accuracies=accuracy_rows(report),
-        windows_listed=WINDOWS_LISTED,
-        commands=_commands(run, report),
-        where=_read_json(run.path / "environment.json"),
-        config=run.config.read_text(encoding="utf-8"),
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            figures=figures,
+            sample=sample,
+            accuracies=accuracy_rows(report),
+            windows_listed=WINDOWS_LISTED,
+            commands=_commands(run, report),
+            where=_read_json(run.path / "environment.json"),
+            config=run.config.read_text(encoding="utf-8"),
+        )
     )
 
 
@@ -211,38 +204,3 @@ def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-# -- numbers as text -------------------------------------------------------------------------------
-
-MISSING = "–"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share as per cent."""
-    return f"{value:.{digits}%}" if _known(value) else MISSING
-
-
-def whole(value: float | None) -> str:
-    """A count with thousands separators."""
-    return f"{value:,.0f}" if _known(value) else MISSING
-
-
-def three_figures(value: float | None) -> str:
-    """Three significant figures without an exponent; from 100 on, whole."""
-    if not _known(value):
-        return MISSING
-    if value == 0:
-        return "0"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
-
-
-def small(value: float | None) -> str:
-    """An error that may be tiny: 0, or two significant figures."""
-    if not _known(value):
-        return MISSING
-    return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
-
-
-def _known(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)

@@ -16,7 +16,7 @@ from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.reference import Reference
 from hardware.backends.simulator.backend import Simulator
 from snn.files import replacing
-from spikeface.errors import OutputError
+from spikeface.errors import ConfigError, OutputError
 from spikeface.inputs import InputOptions, load_input
 from spikeface.networks import ImportOptions, open_network
 from spikeface.progress import progress_bar
@@ -58,7 +58,12 @@ def simulate(
     """
     if save and save.exists():
         raise OutputError(f"{save}: exists already; choose another --save")
-    network = open_network(path, network_options).chip
+    if save and not save.parent.is_dir():
+        raise OutputError(f"{save}: there is no folder {save.parent}")
+    if strict and backend == "lava":
+        raise ConfigError("--strict: Lava does not look; run it on the simulator, which is equal")
+    opened = open_network(path, network_options)
+    network = opened.chip
     spikes = load_input(source, network, input_options)
     probes = every(network, "spikes") if save else ()
     with progress_bar(len(spikes), backend, "sample") as advance:
@@ -71,11 +76,16 @@ def simulate(
     return {
         "tag": "simulated",
         "per": "sample",
+        "network": str(path),
+        "input": source,
+        "seed": input_options.seed if input_options else None,
+        "assumptions": list(opened.assumptions),
         "backend": run.backend,
         "samples": len(spikes),
         "n_steps": n_steps,
         "host_seconds": run.wall_s,
         "input_spikes": input_spikes(run),
+        "graded": [p.name for p in network.populations if p.GRADED],
         "layers": [layer.as_dict() for layer in layer_activity(network, run, n_steps)],
         "readout": network.readout,
         "output": run.output.tolist(),

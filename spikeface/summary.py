@@ -22,9 +22,15 @@ def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str
 
 def quantisation_lines(section: dict[str, Any]) -> list[str]:
     """What quantisation changed, a line a layer."""
-    head = f"{'layer':<10}{'weight SQNR':>13}{'bits':>7}{'zeroed':>9}{'clipped':>9}{'decay':>10}"
-    return [f"{head}{'bias':>10}", *(_loss_line(layer) for layer in section["layers"])] + [
-        f"assumed: {assumption}" for assumption in section["assumptions"]
+    width = max(10, *(len(layer["layer"]) + 1 for layer in section["layers"]))
+    head = (
+        f"{'layer':<{width}}{'weight SQNR':>13}{'bits':>7}{'zeroed':>9}{'clipped':>9}{'decay':>10}"
+    )
+    return [
+        f"{head}{'bias':>10}",
+        *(_loss_line(layer, width) for layer in section["layers"]),
+        *(f"{layer['layer']}: {note}" for layer in section["layers"] for note in layer["notes"]),
+        *_assumed(section),
     ]
 
 
@@ -50,9 +56,9 @@ def parity_lines(section: dict[str, Any]) -> list[str]:
     samples, steps, *_ = section["input_shape"]
     lines = [
         f"{section['network']} on {section['input']}: {samples} sample(s) of {steps} steps, "
-        f"{section['input_share_active']:.1%} of the input active; simulated"
+        f"{section['input_share_active']:.1%} of the input active; simulated",
+        *_assumed(section),
     ]
-    lines += [f"assumed: {assumption}" for assumption in section["assumptions"]]
     for hop in section["hops"]:
         lines += _hop_lines(hop)
     return [*lines, f"{'-> Loihi 2':<34} {section['chip']['reason']}"]
@@ -62,12 +68,15 @@ def _hop_lines(hop: dict[str, Any]) -> Iterator[str]:
     head = f"{hop['expected']} -> {hop['found']}"
     first = hop["first_divergence"]
     if first is None:
-        yield f"{head:<34} every message of every layer equal"
+        silent = f"; but {', '.join(hop['silent'])} sent none" if hop["silent"] else ""
+        yield f"{head:<34} every message of every layer equal{silent}"
+        yield from _readout_line(hop)
         return
     neuron = ", ".join(map(str, first["neuron"]))
     yield (
         f"{head:<34} part first in {first['population']} at step {first['step']}, neuron "
-        f"({neuron}), sample {first['sample']}"
+        f"({neuron}), sample {first['sample']}: {first['variable']} {first['expected']} and "
+        f"{first['found']}"
     )
     if hop["thresholds_apart"] is not None:
         one, other = hop["voltages_in_thresholds"]
@@ -75,13 +84,28 @@ def _hop_lines(hop: dict[str, Any]) -> Iterator[str]:
     yield f"{'':<34} cause: {hop['cause']['kind']}: {hop['cause']['evidence']}"
     differing = {k: v for k, v in hop["differing_share"].items() if v}
     shares = ", ".join(f"{name} {share:.2%}" for name, share in differing.items())
-    yield f"{'':<34} messages that differ: {shares}; same answer {hop['same_answers']:.1%}"
+    if shares:
+        yield f"{'':<34} messages that differ: {shares}; same answer {hop['same_answers']:.1%}"
+    yield from _readout_line(hop)
+
+
+def _readout_line(hop: dict[str, Any]) -> Iterator[str]:
+    if hop["readout_error"]:
+        yield f"{'':<34} readout off by at most {hop['readout_error']:.2%} of its range"
+
+
+def _assumed(section: dict[str, Any]) -> list[str]:
+    return [f"assumed: {assumption}" for assumption in section["assumptions"]]
 
 
 def simulation_lines(section: dict[str, Any]) -> list[str]:
     """What a network did, a line a layer."""
-    head = f"{'layer':<16}{'neurons':>9}{'spikes':>12}{'rate':>9}{'synaptic operations':>21}"
+    width = max(6, *(len(row["layer"]) + 1 for row in section["layers"]))
+    head = (
+        f"{'layer':<{width}}{'neurons':>10}{'messages':>12}{'rate':>9}{'synaptic operations':>21}"
+    )
     lines = [
+        *_assumed(section),
         f"{section['samples']} sample(s) of {section['n_steps']} steps on {section['backend']}, "
         f"{1e3 * section['host_seconds'] / section['samples']:.2f} ms each on this computer; "
         "counts per sample, simulated",
@@ -89,12 +113,29 @@ def simulation_lines(section: dict[str, Any]) -> list[str]:
     ]
     for row in section["layers"]:
         lines.append(
-            f"{row['layer'][:15]:<16}{row['neurons']:>9,}{row['spikes']:>12,.1f}"
+            f"{row['layer']:<{width}}{row['neurons']:>10,}{row['spikes']:>12,.1f}"
             f"{row['rate']:>9.2%}{row['synops']:>21,.1f}"
         )
-    answers = section["answers"][:20]
-    more = " ..." if len(section["answers"]) > len(answers) else ""
-    return [*lines, f"largest output ({section['readout']}): {answers}{more}"]
+    silent = [row["layer"] for row in section["layers"] if not row["spikes"]]
+    if silent and not (section["readout"] == "membrane" and silent == [row["layer"]]):
+        lines.append(f"nothing was sent by {', '.join(silent)}")
+    answers = [_answer(output) for output in section["output"][:20]]
+    more = " ..." if len(section["output"]) > len(answers) else ""
+    return [*lines, f"{_readout(section)}: {', '.join(answers)}{more}"]
+
+
+def _readout(section: dict[str, Any]) -> str:
+    kind = "membrane" if section["readout"] == "membrane" else "messages"
+    alone = len(section["output"][0]) == 1
+    return f"output ({kind})" if alone else f"largest output ({kind})"
+
+
+def _answer(output: list[float]) -> str:
+    """Index of the largest, or the value of an only one; ``-`` where several are largest."""
+    if len(output) == 1:
+        return f"{output[0]}"
+    largest = max(output)
+    return str(output.index(largest)) if output.count(largest) == 1 else "-"
 
 
 def _accuracy(report: dict[str, Any]) -> Iterator[str]:
@@ -136,11 +177,11 @@ def _where(report: dict[str, Any], run: Path | None) -> Iterator[str]:
         yield f"{'report':<22} {page}" if page.exists() else f"{'run folder':<22} {folder}"
 
 
-def _loss_line(layer: dict[str, Any]) -> str:
+def _loss_line(layer: dict[str, Any], width: int) -> str:
     sqnr, bits = layer["weight_sqnr_db"], layer["effective_bits"]
     exact = sqnr is None
     return (
-        f"{layer['layer']:<10}{'exact' if exact else f'{sqnr:.1f} dB':>13}"
+        f"{layer['layer']:<{width}}{'exact' if exact else f'{sqnr:.1f} dB':>13}"
         f"{'' if exact else f'{bits:.1f}':>7}{layer['zeroed']:>9.2%}{layer['clipped']:>9.2%}"
         f"{layer['decay_error']:>10.1e}{layer['bias_error']:>10.1e}"
     )

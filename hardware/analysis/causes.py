@@ -181,7 +181,7 @@ def cause_between_engines(
         return Cause("timing", f"all of {name!r} is equal when taken {abs(shift)} step(s) {late}")
     variable, step = _first_state(network, expected, found, divergence)
     sample, neuron = divergence.sample, divergence.neuron
-    if _fresh_only(expected, found, name) and step == 0:
+    if _first_sample_is_equal(expected, found, divergence) and step == 0:
         return Cause(
             "reset", f"the first sample is equal, sample {sample} starts from another state"
         )
@@ -208,9 +208,9 @@ def _shift(expected: np.ndarray, found: np.ndarray) -> int:
     return 0
 
 
-def _fresh_only(expected: Traced, found: Traced, name: str) -> bool:
-    first, second = expected.traces[name, "spikes"], found.traces[name, "spikes"]
-    return len(first) > 1 and np.array_equal(first[0], second[0])
+def _first_sample_is_equal(expected: Traced, found: Traced, divergence: Divergence) -> bool:
+    probe = (divergence.population, divergence.variable)
+    return np.array_equal(expected.traces[probe][0], found.traces[probe][0])
 
 
 def _first_state(
@@ -225,8 +225,8 @@ def _first_state(
             for run in (expected, found)
         )
         differs = (first != second)[: divergence.step + 1]
-        # The voltage after the step of the spike itself differs because of the spike.
-        if variable == "v":
+        # The voltage after a step in which one of them spiked differs because of the spike.
+        if variable == "v" and divergence.variable == "spikes":
             differs = differs[:-1]
         if differs.any() and (earliest is None or differs.argmax() < earliest[0]):
             earliest = (int(differs.argmax()), variable)

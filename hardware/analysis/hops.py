@@ -30,6 +30,7 @@ from hardware.backends.backend import Backend, Progress
 from hardware.backends.reference import Reference
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
+from hardware.chip.registers import INPUT_SHIFT
 from hardware.compiler.floats.network import FloatNetwork
 from hardware.compiler.floats.run import VARIABLES, run_floats
 from hardware.compiler.quantise.losses import LayerLoss
@@ -42,7 +43,8 @@ FLOAT, ROUNDED, INTEGERS = "float", "quantised float", "integers"
 class Run:
     """What one stage of the way produced; a `hardware.analysis.parity.Traced`.
 
-    ``floats`` is the description that was executed, None where integers were.
+    ``floats`` is the description that was executed, None where integers were; ``output`` is in
+    the units of the float network where there is one.
     """
 
     backend: str
@@ -94,6 +96,10 @@ class Hop:
         Share of neurons that differ, per population and step.
     same_answers : float
         Share of samples with the same largest output.
+    readout_error : float or None
+        Largest difference of a membrane that is read out, as a share of its range.
+    messages : dict of str to int
+        Messages that the expected stage sent, per population.
     picture : Picture
     """
 
@@ -104,12 +110,24 @@ class Hop:
     voltages: tuple[float, float] | None
     differing: dict[str, np.ndarray]
     same_answers: float
+    readout_error: float | None
+    messages: dict[str, int]
     picture: Picture
 
     @property
     def equal(self) -> bool:
         """Whether nothing differs."""
         return self.divergence is None
+
+    @property
+    def silent(self) -> list[str]:
+        """Populations that sent nothing, a membrane that is read out left aside."""
+        last = list(self.messages)[-1]
+        return [
+            name
+            for name, count in self.messages.items()
+            if not count and not (name == last and self.readout_error is not None)
+        ]
 
     @property
     def between_engines(self) -> bool:
@@ -177,11 +195,23 @@ def _stages(
         for name, description in ((FLOAT, floats), (ROUNDED, dequantise(network))):
             probes = [(p.name, v) for p in description.populations for v in VARIABLES[p.kind]]
             floating = run_floats(description, spikes, probes=probes)
-            yield Run(name, dict(floating.traces), floating.output, description)
+            unit = _readout_unit(network, losses) if name == ROUNDED else np.ones(1)
+            yield Run(name, dict(floating.traces), floating.output / unit, description)
     for backend in (Reference(), *backends):
         run = backend.run(network, spikes, probes=states_and_spikes(network))
         name = INTEGERS if isinstance(backend, Reference) else backend.name
-        yield Run(name, dict(run.traces), run.output)
+        unit = _readout_unit(network, losses)
+        if network.readout == "membrane" and losses:
+            unit = unit * (1 << INPUT_SHIFT)
+        yield Run(name, dict(run.traces), run.output / unit)
+
+
+def _readout_unit(network: ChipNetwork, losses: tuple[LayerLoss, ...]) -> np.ndarray:
+    """What one unit of the float readout is in the chip's: float64 (F,) or (1,)."""
+    if network.readout != "membrane" or not losses:
+        return np.ones(1)
+    scales = next(loss.scales for loss in losses if loss.layer == network.output.name)
+    return np.repeat(scales, network.output.n_neurons // len(scales))
 
 
 def _compare(
@@ -191,7 +221,8 @@ def _compare(
     found: Run,
     losses: tuple[LayerLoss, ...],
 ) -> Hop:
-    divergence = first_divergence(network, expected, found)
+    integers = expected.floats is None and found.floats is None
+    divergence = first_divergence(network, expected, found, states=integers)
     picture = _picture(network, expected, found, divergence)
     voltages, cause = None, None
     if divergence:
@@ -207,8 +238,20 @@ def _compare(
         voltages=voltages,
         differing=differing_share(network, expected, found),
         same_answers=float(np.mean(expected.output.argmax(1) == found.output.argmax(1))),
+        readout_error=_readout_error(network, expected, found),
+        messages={
+            p.name: int(np.count_nonzero(expected.traces[p.name, "spikes"]))
+            for p in network.populations
+        },
         picture=picture,
     )
+
+
+def _readout_error(network: ChipNetwork, expected: Run, found: Run) -> float | None:
+    if network.readout != "membrane":
+        return None
+    spread = float(np.ptp(expected.output)) or 1.0
+    return float(np.abs(expected.output - found.output).max()) / spread
 
 
 def _cause(

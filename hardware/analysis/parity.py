@@ -35,7 +35,7 @@ class Traced(Protocol):
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first message in which two runs differ.
+    """The first message, or state, in which two runs differ.
 
     Parameters
     ----------
@@ -48,9 +48,11 @@ class Divergence:
     expected, found : int
         What the two runs say there.
     differing : dict of str to int
-        Number of differing messages in each population that differs.
+        Number of neurons and steps that differ, of each population that differs.
     backends : tuple of str
         Names of the two backends.
+    variable : str
+        What differs there, ``"spikes"`` for messages.
     """
 
     population: str
@@ -61,6 +63,7 @@ class Divergence:
     found: int
     differing: dict[str, int]
     backends: tuple[str, str]
+    variable: str = "spikes"
 
     @property
     def place(self) -> tuple[int, ...]:
@@ -71,12 +74,14 @@ class Divergence:
         expected, found = self.backends
         return (
             f"{expected} and {found} part first in layer {self.population!r} at step {self.step} "
-            f"(sample {self.sample}, neuron {self.neuron}): {expected} has {self.expected}, "
-            f"{found} has {self.found}; differing spikes per layer: {self.differing}"
+            f"(sample {self.sample}, neuron {self.neuron}): {self.variable} {self.expected} in "
+            f"{expected}, {self.found} in {found}; differing per layer: {self.differing}"
         )
 
 
-def first_divergence(network: ChipNetwork, expected: Traced, found: Traced) -> Divergence | None:
+def first_divergence(
+    network: ChipNetwork, expected: Traced, found: Traced, *, states: bool = False
+) -> Divergence | None:
     """Where two runs of one network part first, or None when every message is equal.
 
     Parameters
@@ -84,13 +89,19 @@ def first_divergence(network: ChipNetwork, expected: Traced, found: Traced) -> D
     network : ChipNetwork
     expected, found : ChipRun or FloatRun
         Runs of the same samples with ``every(network, "spikes")`` among their probes.
+    states : bool
+        Compare all states too; they must be among the probes.
 
     Raises
     ------
     HardwareError
         When a run lacks spike traces or the runs have different samples.
     """
-    differs = {name: _differs(name, expected, found) for name, _ in every(network, "spikes")}
+    variables = {p.name: ("spikes", *(p.STATES if states else ())) for p in network.populations}
+    differs = {
+        name: np.logical_or.reduce([_differs(name, v, expected, found) for v in compared])
+        for name, compared in variables.items()
+    }
     counts = {name: int(np.count_nonzero(d)) for name, d in differs.items()}
     counts = {name: count for name, count in counts.items() if count}
     for stage in network.stages:
@@ -101,15 +112,21 @@ def first_divergence(network: ChipNetwork, expected: Traced, found: Traced) -> D
         step, index = min((place[0], i) for i, place in enumerate(places))
         population, (_, sample, *neuron) = names[index], places[index]
         where = (sample, step, *neuron)
+        variable = next(
+            v
+            for v in variables[population]
+            if _at(expected, population, v, where) != _at(found, population, v, where)
+        )
         return Divergence(
             population=population,
             sample=sample,
             step=step,
             neuron=tuple(neuron),
-            expected=int(expected.traces[population, "spikes"][where]),
-            found=int(found.traces[population, "spikes"][where]),
+            expected=_at(expected, population, variable, where),
+            found=_at(found, population, variable, where),
             differing=counts,
             backends=(expected.backend, found.backend),
+            variable=variable,
         )
     return None
 
@@ -118,7 +135,7 @@ def differing_share(network: ChipNetwork, expected: Traced, found: Traced) -> di
     """Share of neurons whose message differs, per population and step: float64 (T,)."""
     shares = {}
     for name, _ in every(network, "spikes"):
-        differs = _differs(name, expected, found)
+        differs = _differs(name, "spikes", expected, found)
         shares[name] = np.moveaxis(differs, 1, 0).reshape(differs.shape[1], -1).mean(axis=1)
     return shares
 
@@ -131,10 +148,14 @@ def history(
     return run.traces[name, variable][place]
 
 
-def _differs(name: str, expected: Traced, found: Traced) -> np.ndarray:
-    probe = (name, "spikes")
+def _at(run: Traced, name: str, variable: str, where: tuple[int, ...]) -> int:
+    return int(run.traces[name, variable][where])
+
+
+def _differs(name: str, variable: str, expected: Traced, found: Traced) -> np.ndarray:
+    probe = (name, variable)
     if probe not in expected.traces or probe not in found.traces:
-        raise HardwareError(f"parity needs the spikes of {name!r} from both runs as probes")
+        raise HardwareError(f"parity needs the {variable} of {name!r} from both runs as probes")
     first, second = expected.traces[probe], found.traces[probe]
     if first.shape != second.shape:
         raise HardwareError(

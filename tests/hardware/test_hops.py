@@ -116,6 +116,24 @@ def test_engines_that_agree_differ_nowhere(network, random_spikes):
     assert "every message of every layer equal" in str(hops[0])
 
 
+def test_a_wrong_readout_is_found_where_no_message_is(network, random_spikes):
+    """A membrane that is read out sends nothing; its states are compared."""
+    populations = list(network.populations)
+    populations[-1] = dataclasses.replace(populations[-1], vth=2**17 - 1)
+    network = dataclasses.replace(network, populations=tuple(populations), readout="membrane")
+
+    def leak_less(network):
+        *first, last = network.populations
+        changed = dataclasses.replace(last, dv=last.dv // 2, bias_mant=last.bias_mant + 1)
+        return dataclasses.replace(network, populations=(*first, changed))
+
+    spikes = random_spikes(1, (3, 12, 20))
+    (hop,) = compare_hops(network, spikes, backends=[Other(change=leak_less)])
+    assert hop.divergence.population == "layer-2" and hop.divergence.variable == "v"
+    assert hop.cause.kind == "bias or decay" and hop.readout_error > 0
+    assert hop.silent == []
+
+
 # -- from floats to integers -----------------------------------------------------------------------
 
 
@@ -192,3 +210,20 @@ def test_a_saturated_voltage_is_named():
     spikes[:, 10:] = weight > 0
     hop = hops_of(floats, spikes)["quantised float", "integers"]
     assert hop.cause.kind == "clip" and "v saturated in n" in hop.cause.evidence
+
+
+def test_the_error_of_a_readout_is_a_share_of_its_range():
+    floats = FloatNetwork(
+        input_shape=(2,),
+        populations=(FloatPopulation(name="out", shape=(2,), v_decay=0.1, kind="readout"),),
+        synapses=(
+            FloatSynapse(sources=(INPUT,), target="out", weight=np.array([[0.31, -0.7], [1, 0.2]])),
+        ),
+        readout="membrane",
+    )
+    spikes = (np.random.default_rng(0).random((4, 20, 2)) < 0.5).astype(np.uint8)
+    hops = hops_of(floats, spikes)
+    rounding = hops["float", "quantised float"].readout_error
+    assert 0 < rounding < 0.02
+    assert 0 < hops["quantised float", "integers"].readout_error < rounding
+    assert hops["integers", "simulator"].readout_error == 0

@@ -185,7 +185,7 @@ def test_compile_from_nir_to_integers_to_lava_dl(graph, capsys, tmp_path):
 BAD_INPUTS = {
     "missing": (None, "no such file"),
     "shape": (np.zeros((3, 4), np.uint8), "the network takes (N, T, 2, 8, 8)"),
-    "floats": (np.zeros((1, 4, *SHAPE)), "integers or bool"),
+    "floats": (np.full((1, 4, *SHAPE), 0.5), "whole numbers or bool"),
     "values": (np.full((1, 4, *SHAPE), 3, np.uint8), "spikes must be 0 or 1"),
     "objects": (np.array([{}]), "not a readable array file"),
 }
@@ -212,7 +212,7 @@ def test_one_sample_may_come_without_its_axis(chip, tmp_path, capsys):
 def test_rates_outside_of_zero_to_one(chip, capsys):
     for rate in ("0", "1.5", "often"):
         code, _, err = called(capsys, "simulate", chip, "--input", f"random:{rate}")
-        assert code == 1 and "(0, 1]" in err
+        assert code == 2 and "(0, 1]" in err
 
 
 def test_unknown_and_missing_networks(tmp_path, capsys):
@@ -221,3 +221,62 @@ def test_unknown_and_missing_networks(tmp_path, capsys):
     for name in ("n.nir", "n.net", "n.chip"):
         code, _, err = called(capsys, "simulate", tmp_path / name)
         assert code == 1 and name in err and "Traceback" not in err
+
+
+def test_whole_numbers_may_come_as_floats_and_arrays_are_cut(chip, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.ones((4, 9, *SHAPE)))
+    arguments = ("simulate", chip, "--input", tmp_path / "x.npy", "--json")
+    code, out, _ = called(capsys, *arguments, "--samples", 2, "--steps", 5)
+    section = json.loads(out)
+    assert code == 0 and (section["samples"], section["n_steps"]) == (2, 5)
+    code, _, err = called(capsys, *arguments, "--steps", 10)
+    assert code == 1 and "holds 9 steps, 10 are asked for" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dt", "0.001"), "only a .nir file"),
+        (("--layers", "1"), "lava-dl's .net files"),
+        (("--dt-us", "5"), "--dt-us: means nothing for random input"),
+        (("--on", "lava", "--strict"), "--strict: Lava does not look"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(chip, capsys, arguments, message):
+    code, _, err = called(capsys, "simulate", chip, *arguments)
+    assert code == 2 and message in err
+
+
+@pytest.mark.parametrize("option", ["--samples", "--steps", "--timeout", "--dt"])
+def test_numbers_below_one_are_wrong_usage(chip, capsys, option):
+    for value in ("0", "-1", "often"):
+        with pytest.raises(SystemExit) as caught:
+            main(["simulate", str(chip), option, value])
+        assert caught.value.code == 2 and option in capsys.readouterr().err
+
+
+def test_input_beyond_memory_is_refused_before_it_is_made(chip, capsys):
+    code, _, err = called(capsys, "simulate", chip, "--samples", 10**12)
+    assert code == 1 and "are held at once" in err
+
+
+def test_simulate_says_what_it_assumed_and_what_was_silent(graph, capsys):
+    code, out, _ = called(capsys, "simulate", graph, "--dt", "1e-9")
+    assert code == 0
+    assert "assumed: reset to zero" in out
+    assert "nothing was sent by spikes, out" in out
+    assert out.splitlines()[-1] == "largest output (messages): -"
+
+
+def test_folders_that_cannot_be_written_are_noticed_first(chip, tmp_path, capsys):
+    code, _, err = called(capsys, "simulate", chip, "--save", tmp_path / "none" / "x.npz")
+    assert code == 1 and "there is no folder" in err
+    (tmp_path / "file").write_text("")
+    code, _, err = called(capsys, "parity", chip, "--out", tmp_path / "file" / "x")
+    assert code == 1 and "cannot be written" in err
+
+
+def test_a_failed_comparison_leaves_no_folder(chip, tmp_path, capsys):
+    out = tmp_path / "parity"
+    assert called(capsys, "parity", chip, "--input", tmp_path / "none.npy", "--out", out)[0] == 1
+    assert not out.exists()

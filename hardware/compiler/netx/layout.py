@@ -240,7 +240,7 @@ def refuse_unsupported(layers: list[Fields]) -> None:
     if found:
         lines = "\n  ".join(f"layer {i} ({kinds[i]}): {reason}" for i, reason in found)
         first = found[0][0]
-        advice = f"\nread the layers before them with n_layers={first}" if first else ""
+        advice = f"\nthe layers before them can be read alone: the first {first}" if first else ""
         raise UnsupportedNetworkError(f"netx ignores or cannot load:\n  {lines}{advice}")
 
 

@@ -186,7 +186,7 @@ class Stepper:
         if self.conventions.current == "filtered" and (w_in == 1).all():
             self.assumptions.append(
                 f"{values.name}: a spike adds dt / tau_syn of its weight to the current, as NIR's "
-                "equation says; for exports of norse use current = 'jump'"
+                "equation says; for exports of norse read it with current 'jump'"
             )
         return decay, u_decay, decay * values.get("r") * arriving, rest
 
@@ -212,7 +212,7 @@ class Stepper:
             how = "per_second" if is_rate else "per_step"
             if not is_rate:
                 self.assumptions.append(
-                    "r of integrators is per step, not per second: the graph says no dt"
+                    "r of integrators is per step (r dt is not 1); 'per_second' multiplies it by dt"
                 )
         return r * self.step_s() if how == "per_second" else r
 

@@ -1,0 +1,41 @@
+"""Numbers as a person reads them in a report.
+
+>>> percent(0.1234), whole(12345.6), three_figures(0.01234), small(0.000123)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+MISSING = "–"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as per cent."""
+    return f"{value:.{digits}%}" if _known(value) else MISSING
+
+
+def whole(value: float | None) -> str:
+    """A count with thousands separators."""
+    return f"{value:,.0f}" if _known(value) else MISSING
+
+
+def three_figures(value: float | None) -> str:
+    """Three significant figures without an exponent; from 100 on, whole."""
+    if not _known(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def small(value: float | None) -> str:
+    """An error that may be tiny: 0, or two significant figures."""
+    if not _known(value):
+        return MISSING
+    return "0" if value == 0 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
