@@ -115,7 +115,7 @@ def _compare(
         "name": path.resolve().name,
         "network": str(path),
         "input": source,
-        "command_line": shlex.join(sys.argv),
+        "command_line": shlex.join(["spikeface", *sys.argv[1:]]),
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": {k: v for k, v in versions().items() if v},
         "input_shape": list(spikes.shape),

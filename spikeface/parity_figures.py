@@ -86,6 +86,7 @@ def _voltages(axes: Axes, hop: Hop, voltages: tuple[np.ndarray, np.ndarray]) -> 
             markeredgewidth=1.4,
             transform=axes.get_xaxis_transform(),
             clip_on=False,
+            in_layout=False,  # a line without points would count as one at the origin
             zorder=3,
         )
     axes.text(
@@ -114,8 +115,8 @@ def _neuron(axes: Axes, picture: Picture) -> None:
         "the busiest of the output" if picture.step is None else f"they part at step {picture.step}"
     )
     title = f"{short(picture.population)}, neuron ({neuron})\nsample {picture.sample}; {why}"
-    pad = 22 if picture.voltages else 6
+    pad = 27 if picture.voltages else 6
     axes.set_title(title, fontsize=9, color=MUTED, pad=pad)
     axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GRID)
