@@ -1,0 +1,198 @@
+"""Any network file on the chip: compile it, run it, explain every difference."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spikeface.commands.options import (
+    FAILED,
+    add_command,
+    natural,
+    positive,
+    sensor_size,
+    show,
+)
+
+
+def add_network_commands(commands: Any) -> None:
+    """``compile``, ``simulate``, ``parity``."""
+    compile_ = add_command(commands, "compile", _compile, "a network file to integers, or to .net")
+    _network_options(compile_)
+    compile_.add_argument("out", type=Path, metavar="OUT", help="a new .chip or .net file")
+    compile_.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    compile_.add_argument(
+        "--calibrate", metavar="INPUT", help="typical input, from which voltages take their range"
+    )
+    _input_options_of(compile_)
+
+    simulate = add_command(
+        commands, "simulate", _simulate, "run any network file, count every spike"
+    )
+    _network_options(simulate)
+    _input_arguments(simulate)
+    simulate.add_argument("--on", choices=("simulator", "lava", "reference"), default="simulator")
+    simulate.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop where a chip would wrap, saturate or cut (not on Lava)",
+    )
+    simulate.add_argument(
+        "--save", type=Path, metavar="OUT.npz", help="input, output and all messages"
+    )
+
+    parity = add_command(
+        commands, "parity", _parity, "from floats to the chip: where it changes, why"
+    )
+    _network_options(parity)
+    _input_arguments(parity)
+    parity.add_argument("--on", choices=("simulator", "lava", "both"), default="both")
+    parity.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new folder (runs/parity-NAME, ...)"
+    )
+
+
+def _compile(options: argparse.Namespace) -> int:
+    from spikeface.inputs import load_input
+    from spikeface.networks import open_network, write_network
+    from spikeface.summary import quantisation_lines
+
+    imports = _import_options(options)
+    opened = open_network(options.network, imports)
+    if options.calibrate:
+        typical = load_input(options.calibrate, opened.chip, _input_options(options))
+        opened = open_network(options.network, imports, calibration=typical)
+    write_network(opened.chip, options.out, overwrite=options.force)
+    section = {
+        "file": str(options.out),
+        "layers": [loss.as_dict() for loss in opened.losses],
+        "assumptions": list(opened.assumptions),
+    }
+    lines = quantisation_lines(section) if opened.losses else []
+    show(section, [*lines, f"written to {options.out}"], options)
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from spikeface.simulate import simulate
+    from spikeface.summary import simulation_lines
+
+    section = simulate(
+        options.network,
+        options.input,
+        backend=options.on,
+        strict=options.strict,
+        save=options.save,
+        network_options=_import_options(options),
+        input_options=_input_options(options),
+        timeout_s=options.timeout,
+    )
+    show(section, simulation_lines(section), options)
+    return 0
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from spikeface.parity import parity
+    from spikeface.runs import new_run_path
+    from spikeface.summary import parity_lines
+
+    out = options.out or new_run_path(f"parity-{options.network.resolve().stem}")
+    section = parity(
+        options.network,
+        options.input,
+        out=out,
+        backends=("simulator", "lava") if options.on == "both" else (options.on,),
+        network_options=_import_options(options),
+        input_options=_input_options(options),
+        timeout_s=options.timeout,
+    )
+    lines = [*parity_lines(section), f"{'figures':<34} {out / 'parity.html'}"]
+    show(section, lines, options)
+    engines_agree = all(hop["equal"] for hop in section["hops"] if hop["between_engines"])
+    return 0 if engines_agree else FAILED
+
+
+def _network_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "network", type=Path, metavar="NETWORK", help=".nir, lava-dl's .net, .chip or a run folder"
+    )
+    unsaid = command.add_argument_group("what a .nir file does not say")
+    unsaid.add_argument(
+        "--written-by",
+        choices=("norse", "sinabs", "snntorch", "spikingjelly"),
+        help="what this framework means when it exports with its defaults (norse 1.1, sinabs 3.1, "
+        "snnTorch 1.0, spikingjelly 2.0)",
+    )
+    unsaid.add_argument(
+        "--dt", type=positive(float), dest="dt_s", metavar="S", help="seconds of a step"
+    )
+    unsaid.add_argument("--reset", choices=("zero", "subtract"), help="after a spike")
+    unsaid.add_argument("--fires", choices=("above", "at_or_above"), help="the threshold")
+    unsaid.add_argument("--solver", choices=("euler", "exact"), help="of the leak")
+    unsaid.add_argument(
+        "--current", choices=("filtered", "jump"), help="what a spike adds to a CubaLIF's current"
+    )
+    unsaid.add_argument(
+        "--integrator", choices=("auto", "per_second", "per_step"), help="what r of an IF is"
+    )
+    unsaid.add_argument(
+        "--pooling", choices=("fold", "relay"), help="into weights, or as relay neurons"
+    )
+    command.add_argument(
+        "--layers", type=positive(int), metavar="N", help="only the first N layers of a .net"
+    )
+    command.add_argument(
+        "--lenient", action="store_true", help="cut weights of a .net silently, as netx does"
+    )
+
+
+def _input_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--input",
+        default="random",
+        metavar="INPUT",
+        help="an .npy of whole numbers, (N, T, ...) or (T, ...); a recording (.bin or v2e's .h5) "
+        "for networks that take (2, H, W); or random:RATE (the default, random:0.05)",
+    )
+    _input_options_of(command)
+    command.add_argument(
+        "--timeout", type=positive(float), default=300, metavar="S", help="for Lava (300)"
+    )
+
+
+def _input_options_of(command: argparse.ArgumentParser) -> None:
+    whole = positive(int)
+    command.add_argument("--samples", type=whole, metavar="N", help="so many; all, or 1 random one")
+    command.add_argument("--steps", type=whole, metavar="T", help="of a sample; all, or 32")
+    command.add_argument("--dt-us", type=whole, metavar="US", help="step of a recording in µs")
+    command.add_argument("--sensor-size", type=sensor_size, metavar="WxH", help="of the camera")
+    command.add_argument("--seed", type=natural, help="of random input (0)")
+
+
+def _import_options(options: argparse.Namespace) -> Any:
+    from dataclasses import fields, replace
+
+    from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
+    from spikeface.networks import ImportOptions
+
+    given = {field.name: getattr(options, field.name) for field in fields(Conventions)}
+    given = {name: value for name, value in given.items() if value is not None}
+    preset = WRITTEN_BY.get(options.written_by, Conventions())
+    return ImportOptions(
+        conventions=replace(preset, **given) if given or options.written_by else None,
+        n_layers=options.layers,
+        lenient=options.lenient,
+    )
+
+
+def _input_options(options: argparse.Namespace) -> Any:
+    from spikeface.inputs import InputOptions
+
+    return InputOptions(
+        n_steps=options.steps,
+        dt_us=options.dt_us,
+        n_samples=options.samples,
+        sensor_size=options.sensor_size,
+        seed=options.seed,
+    )
