@@ -19,19 +19,17 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
+from measuring import Row, print_table, ratio, save_table, seconds
 from networks import conv_chain, random_spikes, reference_network, sew_resnet18
 
 from hardware.backends.backend import every
@@ -41,7 +39,6 @@ from hardware.chip.storage import save_network
 
 HERE = Path(__file__).parent
 STEPS, INPUT_RATE = 32, 0.08
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -253,45 +250,11 @@ def assert_equal_to_lava(
             assert expected.any(), f"{population.name} is silent"
 
 
-def seconds(run: Callable[[], object], repeat: int) -> float:
-    """Wall time of one call, the mean of ``repeat``."""
-    started = time.perf_counter()
-    for _ in range(repeat):
-        run()
-    return (time.perf_counter() - started) / repeat
-
-
-def ratio(theirs: list[float], ours: list[float]) -> float:
-    """Median of the ratios of interleaved runs."""
-    return median(t / o for t, o in zip(theirs, ours, strict=True))
-
-
 def ratios(row: Row) -> Iterator[tuple[str, float]]:
     """``batch64_vs_lava_fresh`` and the like."""
     for name, value in row.items():
         if name.startswith("vs_"):
             yield f"batch{row['batch']}_{name}", round(value, 2)
-
-
-def print_table(name: str, rows: list[Row]) -> None:
-    """Columns as wide as they must be."""
-    cells = [list(rows[0]), *([_text(v) for v in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    print(f"\n{name}")
-    for line in cells:
-        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
-
-
-def save_table(name: str, rows: list[Row]) -> None:
-    """Write ``results/<name>.csv``."""
-    with (HERE.parent / "results" / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rows[0])
-        writer.writerows([_text(v) for v in row.values()] for row in rows)
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
