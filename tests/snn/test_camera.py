@@ -6,9 +6,17 @@ import h5py
 import matplotlib.image
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from snn.errors import EventFormatError
-from snn.events.camera import CameraParameters, events_from_frames, lin_log_table
+from snn.errors import EventFormatError, SnnError
+from snn.events.camera import (
+    PRESETS,
+    CameraParameters,
+    camera_parameters,
+    events_from_frames,
+    lin_log_table,
+)
 
 V2E_DATA = Path(__file__).parents[3] / "shared" / "data" / "v2e"
 NOISELESS = CameraParameters(sigma_thres=0.0)
@@ -81,6 +89,70 @@ def test_refractory_period_drops_events_and_keeps_their_signal():
     assert events["t"].tolist() == [100, 300, 600]
 
 
+def test_refractory_period_neither_counts_nor_starts_in_an_interval_of_wide_slots():
+    # ln(65/50) = 0.26 is one event at 300; its slots are wider than the dead time of 150. Then
+    # ln(130/65) + 0.06 is three on slots of 100: the first is not held back by the event before.
+    parameters = CameraParameters(sigma_thres=0.0, refractory_period=150e-6)
+    events = events_from_frames(
+        one_pixel(50, 65, 130), timestamps_us=[0, 300, 600], parameters=parameters
+    ).events
+    assert events["t"].tolist() == [300, 400, 600]
+
+
+def scalar_v2e(grey, times_s, parameters):
+    """One pixel, straight from the formulas: (time in s, polarity) of each event."""
+    single = np.float32 if parameters.cutoff_hz == 0 else np.float64
+    table = [
+        np.float32(round(g * np.log(20) / 20 if g <= 20 else np.log(g), 8)) for g in range(256)
+    ]
+    filtered = base = single(table[grey[0]])
+    theta = {1: single(parameters.pos_thres), -1: single(parameters.neg_thres)}
+    last, events = -np.inf, []
+    for k in range(1, len(grey)):
+        dt = times_s[k] - times_s[k - 1]
+        share = min(1.0, (grey[k] + 20) / 275 * (dt * (np.pi * 2 * parameters.cutoff_hz)))
+        if parameters.cutoff_hz == 0:
+            share = 1
+        filtered = single((1 - share) * filtered + share * table[grey[k]])
+        difference = filtered - base
+        sign = 1 if difference > 0 else -1
+        n = int(abs(difference) // theta[sign])
+        emitted = 0
+        for i in range(n):
+            t = times_s[k - 1] + (i + 1) * dt / n
+            if parameters.refractory_period > dt / n:
+                if t - last <= parameters.refractory_period:
+                    continue
+                last = t
+            events.append((t, sign))
+            emitted += 1
+        base = single(base + np.float32(sign * emitted) * np.float32(theta[sign]))
+    return events
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    grey=st.lists(st.integers(0, 255), min_size=2, max_size=12),
+    on=st.sampled_from([0.05, 0.13, 0.2, 0.31]),
+    off=st.sampled_from([0.07, 0.2, 0.5]),
+    cutoff=st.sampled_from([0.0, 5.0, 200.0]),
+    dead=st.sampled_from([0.0, 0.000777, 0.0301]),
+)
+def test_one_pixel_follows_the_formulas(grey, on, off, cutoff, dead):
+    parameters = CameraParameters(
+        pos_thres=on, neg_thres=off, sigma_thres=0.0, cutoff_hz=cutoff, refractory_period=dead
+    )
+    # Irregular times, so that no two slots are exactly a dead time apart.
+    times_us = np.cumsum(np.array([0, 3307, 17011, 9973, 41017])[np.arange(len(grey)) % 4])
+    times_us += np.arange(len(grey)) * 13
+    events = events_from_frames(
+        one_pixel(*grey), timestamps_us=times_us, parameters=parameters
+    ).events
+    expected = scalar_v2e(grey, (times_us * 1e-6).tolist(), parameters)
+    assert events["p"].tolist() == [int(sign > 0) for _, sign in expected]
+    assert np.all(np.abs(events["t"] - [t * 1e6 for t, _ in expected]) <= 1)
+
+
 def test_leak_rate():
     parameters = CameraParameters(sigma_thres=0.0, leak_rate_hz=5.0)
     frames = np.full((201, 20, 20), 128, np.uint8)
@@ -143,3 +215,56 @@ def test_unusable_input_is_refused(frames, arguments):
 def test_negative_parameters_are_refused():
     with pytest.raises(ValueError, match="cutoff_hz"):
         CameraParameters(cutoff_hz=-1.0)
+
+
+def test_presets_are_those_of_v2e():
+    defaults = camera_parameters()
+    assert defaults == CameraParameters(
+        pos_thres=0.2,
+        neg_thres=0.2,
+        sigma_thres=0.03,
+        cutoff_hz=300.0,
+        leak_rate_hz=0.01,
+        leak_jitter_fraction=0.1,
+        noise_rate_cov_decades=0.1,
+        shot_noise_rate_hz=0.001,
+        photoreceptor_noise=False,
+        refractory_period=0.0005,
+    )
+    noisy = camera_parameters("noisy")
+    assert (noisy.sigma_thres, noisy.cutoff_hz) == (0.05, 30.0)
+    assert (noisy.leak_rate_hz, noisy.shot_noise_rate_hz) == (0.1, 5.0)
+    clean = camera_parameters("clean")
+    assert (clean.sigma_thres, clean.cutoff_hz, clean.leak_rate_hz) == (0.02, 0.0, 0.0)
+    spiking_fer = camera_parameters("spiking-fer")
+    assert (spiking_fer.sigma_thres, spiking_fer.refractory_period) == (0.02, 0.0005)
+    assert (spiking_fer.cutoff_hz, spiking_fer.leak_rate_hz) == (0.0, 0.0)
+    eck = camera_parameters("eck+")
+    assert (eck.pos_thres, eck.neg_thres, eck.sigma_thres) == (0.15, 0.15, 0.03)
+    assert (eck.cutoff_hz, eck.leak_rate_hz, eck.shot_noise_rate_hz) == (300.0, 0.01, 0.001)
+
+
+def test_single_values_change_a_preset():
+    changed = camera_parameters("spiking-fer", {"pos_thres": 0.3, "refractory_period": 0.02})
+    assert (changed.pos_thres, changed.neg_thres, changed.refractory_period) == (0.3, 0.2, 0.02)
+    noise = camera_parameters("noisy", {"photoreceptor_noise": 1.0})
+    assert noise.photoreceptor_noise is True
+    assert PRESETS["noisy"].photoreceptor_noise is False
+
+
+@pytest.mark.parametrize(
+    ("preset", "values", "message"),
+    [
+        ("v2e", {"pos_thresh": 0.2}, "no parameter 'pos_thresh' .did you mean 'pos_thres'"),
+        ("v2e", {"refractory_period_s": 0.2}, "did you mean 'refractory_period'"),
+        ("esim", {"cutoff_hz": 30.0}, "'esim' has no parameter 'cutoff_hz'"),
+        ("noise", {}, "'noise' .did you mean 'noisy'"),
+        ("v2e", {"pos_thres": 0.0}, "thresholds must be above 0"),
+        ("v2e", {"cutoff_hz": float("nan")}, "finite and not negative, got {'cutoff_hz': nan}"),
+        ("v2e", {"photoreceptor_noise": 0.5}, "switch, 0 or 1"),
+        ("clean", {"photoreceptor_noise": 1}, "needs shot_noise_rate_hz and cutoff_hz"),
+    ],
+)
+def test_unknown_names_and_values_are_refused(preset, values, message):
+    with pytest.raises(SnnError, match=message):
+        camera_parameters(preset, values)
