@@ -1,7 +1,10 @@
-"""Augmentations of event frames: seeded, vectorised, never writing into their input.
+"""Augmentations of whole batches of frames in torch, inside the training loop.
 
-They run on batches ``[N, T, C, H, W]`` on the device of the batch. One draw serves a whole clip,
-so motion stays motion.
+They run on batches ``[N, T, C, H, W]`` on the device of the batch, seeded, and never write into
+their input. One draw serves a whole clip, so motion stays motion.
+
+>>> augment(torch.zeros(8, 6, 2, 64, 64), AugmentConfig(), torch.Generator()).shape
+torch.Size([8, 6, 2, 64, 64])
 """
 
 from __future__ import annotations
