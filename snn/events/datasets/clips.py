@@ -4,7 +4,9 @@ Layout: attributes ``format``, ``version``, ``classes``, ``sensor_size``, ``dura
 ``parameters`` (JSON, what rendered it); one group a split with the columns ``x, y, t, p`` of all
 events one clip after the other, ``ends`` (where each clip ends), ``labels``, ``subjects``.
 
->>> write_face_set("faces.h5", FaceSetParameters())
+The events of a small set are loaded; those of a large one stay in the file and are read clip by
+clip, so that a set may be larger than memory.
+
 >>> faces = load_event_set("faces.h5"); faces.splits["test"].recording(0)
 """
 
@@ -12,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,47 @@ import h5py
 import numpy as np
 
 from snn.errors import DatasetError
-from snn.events.faces import CLASS_NAMES, SPLITS, Clip, FaceSetParameters, clip_keys, render_clips
+from snn.events.faces import SPLITS
 from snn.events.frames import binary_frames, count_frames
 from snn.events.recording import EVENT_FIELDS, Recording, make_events
-from snn.files import replacing
 
 FORMAT = "spikeface.events"
 VERSION = 1
-MAX_EVENTS = 200_000_000  # 2.6 GB of events in one split
+LOADED_EVENTS = 30_000_000  # 390 MB: splits of more events stay in the file
+
+
+class StoredEvents:
+    """The events of one split in a file, read slice by slice.
+
+    Opened when first read, once a process: it can be sent to the workers of a data loader.
+
+    Parameters
+    ----------
+    path : Path
+    split : str
+        Name of the group.
+    length : int
+        Number of events.
+    """
+
+    def __init__(self, path: Path, split: str, length: int) -> None:
+        self.path, self.split, self.length = path, split, length
+        self._file: h5py.File | None = None
+        self._process = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Events of a slice, ``EVENT_DTYPE``."""
+        # A handle from before a fork shares its position with the parent: never used.
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = h5py.File(self.path, "r"), os.getpid()
+        group = self._file[self.split]
+        return make_events(*(group[name][part] for name in EVENT_FIELDS))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None, "_process": 0}
 
 
 @dataclass(frozen=True)
@@ -38,7 +73,7 @@ class ClipTable:
 
     Parameters
     ----------
-    events : ndarray of shape (n_events,), dtype ``EVENT_DTYPE``
+    events : ndarray of shape (n_events,), dtype ``EVENT_DTYPE``, or StoredEvents
         All clips one after the other; time starts at 0 in each.
     ends : ndarray of int64, shape (n_clips,)
         Index behind the last event of each clip.
@@ -49,7 +84,7 @@ class ClipTable:
         Of every clip, in microseconds.
     """
 
-    events: np.ndarray
+    events: np.ndarray | StoredEvents
     ends: np.ndarray
     labels: np.ndarray
     subjects: np.ndarray
@@ -101,73 +136,6 @@ class EventSet:
     parameters: dict[str, Any]
 
 
-def write_face_set(
-    path: str | Path,
-    parameters: FaceSetParameters,
-    *,
-    workers: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> None:
-    """Render a set of faces into one file, which appears whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        A new file.
-    parameters : FaceSetParameters
-    workers : int
-        Processes that render.
-    progress : callable, optional
-        Called with 1 after each clip; there are ``n_clips(parameters)``.
-
-    Raises
-    ------
-    DatasetError
-        When the file exists or cannot be written.
-    """
-    path = Path(path)
-    if path.exists():
-        raise DatasetError(f"{path}: exists already; choose another name or remove it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs.update(
-                format=FORMAT,
-                version=VERSION,
-                classes=json.dumps(CLASS_NAMES),
-                sensor_size=parameters.sensor_size,
-                duration_us=round(parameters.duration_ms * 1000),
-                parameters=json.dumps(asdict(parameters)),
-            )
-            _render_splits(file, parameters, workers=workers, progress=progress)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written ({error})") from error
-
-
-def _render_splits(
-    file: h5py.File,
-    parameters: FaceSetParameters,
-    *,
-    workers: int,
-    progress: Callable[[int], None] | None,
-) -> None:
-    keys = {split: clip_keys(parameters, split) for split in SPLITS}
-    every_key = [key for split in SPLITS for key in keys[split]]
-    rendered = render_clips(parameters, every_key, workers=workers)
-    for split in SPLITS:
-        clips = []
-        for clip in islice(rendered, len(keys[split])):
-            clips.append(clip)
-            if progress:
-                progress(1)
-        _write_split(file.create_group(split), clips)
-
-
-def n_clips(parameters: FaceSetParameters) -> int:
-    """Number of clips in all splits of a set."""
-    return sum(len(clip_keys(parameters, split)) for split in SPLITS)
-
-
 def load_event_set(path: str | Path) -> EventSet:
     """Read a set and check it.
 
@@ -193,16 +161,11 @@ def load_event_set(path: str | Path) -> EventSet:
 
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file's bytes: whether a set is still the one it was."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def _write_split(group: h5py.Group, clips: list[Clip]) -> None:
-    events = np.concatenate([clip.recording.events for clip in clips])
-    for name in EVENT_FIELDS:
-        group.create_dataset(name, data=events[name], compression="lzf", shuffle=True)
-    group["ends"] = np.cumsum([len(clip.recording) for clip in clips], dtype=np.int64)
-    group["labels"] = np.array([clip.label for clip in clips], np.int64)
-    group["subjects"] = np.array([clip.subject for clip in clips], np.int64)
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _read(file: h5py.File, path: Path) -> EventSet:
@@ -220,7 +183,7 @@ def _read(file: h5py.File, path: Path) -> EventSet:
         sensor_size=(width, height),
         duration_us=duration_us,
         splits={
-            name: _read_split(file[name], (width, height), duration_us, len(classes))
+            name: _read_split(file[name], path, (width, height), duration_us, len(classes))
             for name in SPLITS
         },
         parameters=json.loads(file.attrs["parameters"]),
@@ -228,18 +191,22 @@ def _read(file: h5py.File, path: Path) -> EventSet:
 
 
 def _read_split(
-    group: h5py.Group, sensor_size: tuple[int, int], duration_us: int, n_classes: int
+    group: h5py.Group, path: Path, sensor_size: tuple[int, int], duration_us: int, n_classes: int
 ) -> ClipTable:
     sizes = {group[name].shape for name in EVENT_FIELDS}
-    if len(sizes) != 1 or max(group["x"].shape, default=0) > MAX_EVENTS:
-        raise DatasetError(f"{group.name}: columns of sizes {sorted(sizes)} are not one table")
-    events = make_events(*(group[name][...] for name in EVENT_FIELDS))
+    if len(sizes) != 1 or len(shape := sizes.pop()) != 1:
+        raise DatasetError(f"{group.name}: columns x, y, t, p are not one table")
     ends, labels, subjects = (group[name][...] for name in ("ends", "labels", "subjects"))
     lengths = np.diff(ends, prepend=0)
     if not len(ends) == len(labels) == len(subjects) or len(ends) == 0:
         raise DatasetError(f"{group.name}: holds {len(ends)} clips and {len(labels)} labels")
-    if ends[-1] != len(events) or (lengths < 0).any():
-        raise DatasetError(f"{group.name}: clips end at {ends[-1]}, there are {len(events)} events")
+    if ends[-1] != shape[0] or (lengths < 0).any():
+        raise DatasetError(f"{group.name}: clips end at {ends[-1]}, there are {shape[0]} events")
     if labels.min() < 0 or labels.max() >= n_classes:
         raise DatasetError(f"{group.name}: labels must lie in [0, {n_classes})")
+    events: np.ndarray | StoredEvents = (
+        make_events(*(group[name][...] for name in EVENT_FIELDS))
+        if shape[0] <= LOADED_EVENTS
+        else StoredEvents(path, group.name, shape[0])
+    )
     return ClipTable(events, ends, labels, subjects, sensor_size, duration_us)
