@@ -71,7 +71,7 @@ def _first_problem(events: np.ndarray, sensor_size: tuple[int, int]) -> str | No
         )
     if width < 1 or height < 1:
         return f"a sensor is at least 1×1 pixels, got {width}×{height}"
-    if not len(events):
+    if _well_formed(events, width, height, MAX_TIME_US):
         return None
     x_max, y_max = int(events["x"].max()), int(events["y"].max())
     if x_max >= width or y_max >= height:
@@ -86,12 +86,23 @@ def _first_problem(events: np.ndarray, sensor_size: tuple[int, int]) -> str | No
         return f"times must lie within ±2**61 µs, got {times.min()} to {times.max()}"
     steps = np.diff(times)
     steps_back = np.flatnonzero(steps < 0)
-    if len(steps_back):
-        return (
-            f"time runs backwards after event {steps_back[0]} ({len(steps_back)} times in all, "
-            f"by up to {-int(steps.min())} µs); sort the events, or clamp their times"
-        )
-    return None
+    return (
+        f"time runs backwards after event {steps_back[0]} ({len(steps_back)} times in all, "
+        f"by up to {-int(steps.min())} µs); sort the events, or clamp their times"
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _well_formed(events, width, height, max_time):  # type: ignore[no-untyped-def]
+    """Whether events are on the sensor, of two polarities and in order: one pass, no branches."""
+    wrong = False
+    previous = -max_time
+    for i in range(len(events)):
+        t = events["t"][i]
+        wrong |= (events["x"][i] >= width) | (events["y"][i] >= height) | (events["p"][i] > 1)
+        wrong |= (t < previous) | (t > max_time)
+        previous = t
+    return not wrong
 
 
 def make_events(x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> np.ndarray:
