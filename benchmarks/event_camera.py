@@ -1,27 +1,15 @@
 """How fast the camera is: against v2e's emulator on equal events, and ESIM by itself.
 
-    .venv/bin/python benchmarks/camera.py                 our two pixel models
-    .venv/bin/python benchmarks/camera.py --v2e FOLDER    next to v2e 1.5.1, from a checkout of it
-    .venv/bin/python benchmarks/camera.py --json          rows as JSON on stdout
+Runs of the compared programs are interleaved and medians of ratios reported. Before anything is
+timed, events are compared: every count of a pixel and polarity, and times within the microsecond
+that v2e's single precision keeps. Of random noise only the rates can be compared.
 
-One thread each. Runs of the compared programs are interleaved and medians of ratios reported.
-Before anything is timed, events are compared: every count of a pixel and polarity, and times within
-the microsecond that v2e's single precision keeps. Of random noise only the rates can be compared.
-
-The checkout is only read: ``v2ecore/emulator.py`` and ``emulator_utils.py`` run, while what they
-import for displays and file formats is replaced by empty stand-ins.
+The checkout of v2e is only read: ``v2ecore/emulator.py`` and ``emulator_utils.py`` run, while what
+they import for displays and file formats is replaced by empty stand-ins.
 """
 
-# ruff: noqa: E402 - the number of threads must be set before numpy is loaded
 from __future__ import annotations
 
-import os
-
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_variable] = "1"
-
-import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -29,8 +17,9 @@ from pathlib import Path
 from statistics import median
 from types import ModuleType
 
+import cv2
 import numpy as np
-from measuring import Row, print_table, ratio, seconds
+from measuring import Row, ratio, seconds
 
 from snn.events.camera import CameraParameters, EsimParameters, camera_parameters
 from snn.events.camera import events_from_frames as simulate
@@ -60,21 +49,6 @@ STAND_INS = {
 }
 
 
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--v2e", type=Path, metavar="FOLDER", help="a checkout of v2e 1.5.1")
-    parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
-    arguments = parser.parse_args()
-    rows = measure(arguments.v2e)
-    if arguments.json:
-        print(json.dumps(rows))
-    else:
-        print_table("camera", rows)
-
-
 def measure(v2e: Path | None, rounds: int = 7) -> list[Row]:
     """Rows of all inputs and settings; without `v2e` its columns are left out, with a line why."""
     emulator = None
@@ -97,6 +71,7 @@ def inputs() -> Iterator[tuple[str, np.ndarray, float]]:
     for size, rate_hz in INPUTS:
         name = f"{size[0]}x{size[1]} rendered, {rate_hz:.0f} fps"
         yield name, face_video(size, rate_hz), rate_hz
+    yield "200x200 textured pan, 100 fps", panned_texture(), 100.0
 
 
 def face_video(size: tuple[int, int], rate_hz: float) -> np.ndarray:
@@ -110,6 +85,14 @@ def face_video(size: tuple[int, int], rate_hz: float) -> np.ndarray:
     clip = render_clip(faces, subject=0, label=4, take=0, keep_frames=True)
     assert clip.frames is not None
     return clip.frames
+
+
+def panned_texture() -> np.ndarray:
+    """A camera that pans over a soft random texture by a pixel a frame: many events in each."""
+    rng = np.random.default_rng(0)
+    scene = cv2.GaussianBlur(rng.uniform(0, 255, (200, 200 + FRAMES)), (0, 0), 3)
+    scene = (255 * (scene - scene.min()) / np.ptp(scene)).astype(np.uint8)
+    return np.stack([scene[:, k : k + 200] for k in range(FRAMES)])
 
 
 def _time_one(
@@ -195,7 +178,3 @@ def load_v2e(folder: Path) -> type:
     from v2ecore.emulator import EventEmulator
 
     return EventEmulator
-
-
-if __name__ == "__main__":
-    main()

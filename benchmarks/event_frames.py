@@ -1,32 +1,19 @@
 """How fast events become frames, are filtered and augmented: against tonic, and the bound.
 
-    .venv/bin/python benchmarks/frames.py            tables (about two minutes)
-    .venv/bin/python benchmarks/frames.py --quick    fewer rounds, no 10 million events
-    .venv/bin/python benchmarks/frames.py --json     the rows as JSON on stdout
-
-One thread. The compared functions take turns and the medians of ratios are reported, since
-neighbours on a shared machine slow all of them. Before anything is timed, results are compared.
+The compared functions take turns and the medians of ratios are reported, since neighbours on a
+shared machine slow all of them. Before anything is timed, results are compared.
 
 The bound is reading every event once: a kernel that adds up one field of each 13-byte event.
 """
 
-# ruff: noqa: E402 - the number of threads must be set before numpy is loaded
 from __future__ import annotations
 
-import os
-
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_variable] = "1"
-
-import argparse
-import json
-import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import numba
 import numpy as np
+from measuring import Row, seconds
 from tonic import functional
 from tonic.transforms import ToFrame
 
@@ -45,25 +32,6 @@ from snn.events.frames.slices import event_bins
 from snn.events.recording import Recording, make_events
 
 SIZE, BINS = (200, 200), 10
-Row = dict[str, Any]
-
-
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Raw)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, no 10 million events")
-    parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
-    arguments = parser.parse_args()
-    rows = measure(quick=arguments.quick)
-    if arguments.json:
-        print(json.dumps(rows))
-        return
-    width = max(len(row["what"]) for row in rows)
-    print(f"{'':{width}}      events        ms     tonic ms  vs tonic  of bound")
-    for row in rows:
-        theirs = f"{row['tonic_ms']:12.2f}{row['vs_tonic']:9.1f}x" if row["tonic_ms"] else " " * 22
-        print(f"{row['what']:{width}}{row['events']:12,}{row['ms']:10.3f} {theirs}"
-              f"{row['of_bound']:9.1f}x")  # fmt: skip
 
 
 def measure(*, quick: bool = False) -> list[Row]:
@@ -121,7 +89,7 @@ def augmenting(events: np.ndarray, rounds: int) -> list[Row]:
         "background_activity": BackgroundActivity(probability=1.0),
         "reverse": Reverse(probability=1.0),
         "flip_polarity": FlipPolarity(),
-        "event_drop, mean of its four kinds": EventDrop(),
+        "event_drop, median of its kinds": EventDrop(),
     }
     rows = [
         _row(name, events, lambda step=step: step(events, SIZE, rng), None, 4 * rounds)
@@ -158,27 +126,20 @@ def _row(
     for run in (ours, lambda: _read(events)):
         run()  # compiles
     for _ in range(rounds):
-        runs["bound"].append(seconds(lambda: _read(events)))
-        runs["ours"].append(seconds(ours))
+        runs["bound"].append(seconds(lambda: _read(events), 1))
+        runs["ours"].append(seconds(ours, 1))
         if theirs:
-            runs["theirs"].append(seconds(theirs))
+            runs["theirs"].append(seconds(theirs, 1))
     pairs = zip(runs["theirs"], runs["ours"], strict=False)
     bounds = zip(runs["ours"], runs["bound"], strict=True)
     return {
         "what": what,
         "events": len(events),
         "ms": 1e3 * median(runs["ours"]),
-        "tonic_ms": 1e3 * median(runs["theirs"]) if theirs else None,
-        "vs_tonic": median(a / b for a, b in pairs) if theirs else None,
+        "tonic_ms": 1e3 * median(runs["theirs"]) if theirs else "",
+        "vs_tonic": median(a / b for a, b in pairs) if theirs else "",
         "of_bound": median(a / b for a, b in bounds),
     }
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
 
 
 @numba.njit(error_model="numpy")
@@ -197,11 +158,3 @@ def _count_columns(x, y, p, starts, ends, limit, frames):  # type: ignore[no-unt
         for i in range(starts[k], ends[k]):
             count = frame[p[i], y[i], x[i]]
             frame[p[i], y[i], x[i]] = count + (count < limit)
-
-
-class _Raw(argparse.RawDescriptionHelpFormatter):
-    pass
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,5 @@
 """Does loading keep the training step fed: our frame store against tonic's caches, and the step.
 
-    .venv/bin/python benchmarks/loading.py            table (under a minute)
-    .venv/bin/python benchmarks/loading.py --save     also results/loading.csv
-    .venv/bin/python benchmarks/loading.py --json     one JSON object of ratios on stdout
-
 Recordings of 200 x 200 pixels in v2e's HDF5 become six Spiking-FER frames of 128 x 128. Every
 loader is torch's ``DataLoader`` in this process (no workers), shuffled, batches of 8, default
 collate; a batch ends as a float32 tensor. The step is forward and backward of the convolutions of
@@ -12,16 +8,8 @@ bounds. Files are in the system's cache, as in every epoch after the first. Befo
 timed, the batches are compared.
 """
 
-# ruff: noqa: E402 - the number of threads must be set before numpy is loaded
 from __future__ import annotations
 
-import os
-
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_variable] = "1"
-
-import argparse
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from measuring import Row, print_table, ratio, save_table, seconds
+from measuring import Row, ratio, seconds
 from tonic import DiskCachedDataset, MemoryCachedDataset
 from torch.utils.data import DataLoader
 
@@ -40,23 +28,6 @@ from snn.events.recording import Recording
 
 RECORDINGS, EVENTS, BATCH, STEPS, SLICE = 48, 25_000, 8, 6, 2500
 SENSOR, SIZE = 200, 128
-
-
-def main() -> None:
-    """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--save", action="store_true", help="write results/loading.csv")
-    arguments = parser.parse_args()
-    rows = measure()
-    if arguments.save:
-        save_table("loading", rows)
-    if arguments.json:
-        print(json.dumps({r["loader"]: round(r["share_of_step"], 5) for r in rows}))
-    else:
-        print_table("loading", rows)
 
 
 def measure(rounds: int = 5) -> list[Row]:
@@ -191,7 +162,3 @@ class _Block(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.second(self.first(x).relu()).relu() + self.shortcut(x)
-
-
-if __name__ == "__main__":
-    main()
