@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snn.errors import SnnError
-from snn.events.faces import FaceSetParameters
+from snn.events.faces import FaceSetParameters, face_set
 from snn.models import ModelConfig
 from snn.training import TrainingConfig
 from spikeface.errors import ConfigError
@@ -89,9 +89,22 @@ def load_config(path: Path | None, assignments: Sequence[str] = ()) -> Config:
         _assign(table, assignment)
     where = str(path) if path else "configuration"
     try:
-        return _build(Config, table, where="")
+        return _build(Config, _with_presets(table), where="")
     except (SnnError, ConfigError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _with_presets(table: dict[str, Any]) -> dict[str, Any]:
+    """``preset`` in ``[faces]`` and ``[faces.camera]`` replaced by what it stands for."""
+    faces = table.get("faces")
+    if not isinstance(faces, dict) or not isinstance(faces.get("camera", {}), dict):
+        return table
+    camera = dict(faces.get("camera", {}))
+    chosen = face_set(faces.get("preset", "demo"), camera=camera.pop("preset", None))
+    own = {key: value for key, value in faces.items() if key not in ("preset", "camera")}
+    whole = {**dataclasses.asdict(chosen), **own}
+    whole["camera"] = {**whole["camera"], **camera}
+    return {**table, "faces": whole}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -160,7 +173,7 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} is a section, got {value!r}")
         return _build(hint, value, where=f"{name}.")
-    if typing.get_origin(hint) is tuple and isinstance(value, list):
+    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
         kinds = typing.get_args(hint)
         if kinds[-1] is not Ellipsis and len(kinds) != len(value):
             raise ConfigError(f"{name} needs {len(kinds)} values, got {value!r}")

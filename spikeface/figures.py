@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from snn.events.faces import CLASS_NAMES, Clip, FaceSetParameters, render_clip
+from snn.events.faces import Clip, FaceSetParameters, render_clip
+from snn.events.landmarks import RIGID_POINTS
 from spikeface.errors import SpikefaceError
 from spikeface.figure_style import (
     BLUE,
@@ -222,16 +223,15 @@ def faces_sheet(parameters: FaceSetParameters) -> Figure:
     """For each class and a few subjects, a face at its apex above the events of its clip."""
     subjects = range(min(PREVIEW_SUBJECTS, parameters.train_subjects))
     width, height = parameters.sensor_size
-    columns, rows = len(CLASS_NAMES), 2 * len(subjects)
+    columns, rows = len(parameters.classes), 2 * len(subjects)
     size = (1.25 * columns + 0.4, 1.25 * rows * height / width + 0.4)
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for subject in subjects:
-        for label, name in enumerate(CLASS_NAMES):
+        for label, name in enumerate(parameters.classes):
             clip = render_clip(parameters, subject=subject, label=label, take=0, keep_frames=True)
             face, events = grid[2 * subject : 2 * subject + 2, label]
-            # The movement ends at the apex and holds it, so the last frame shows it.
-            face.imshow(np.asarray(clip.frames)[-1], cmap="gray", vmin=0, vmax=255)
+            face.imshow(_apex(clip), cmap="gray", vmin=0, vmax=255)
             events.imshow(polarity_image(_event_counts(clip), full=3))
             face.set_title(name if subject == 0 else "", loc="center")
         grid[2 * subject, 0].set_ylabel(f"subject {subject}", fontsize=9)
@@ -240,6 +240,14 @@ def faces_sheet(parameters: FaceSetParameters) -> Figure:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     return figure
+
+
+def _apex(clip: Clip) -> np.ndarray:
+    """The frame in which the features are farthest from where they began, the head held still."""
+    marks = np.asarray(clip.landmarks, np.float64)
+    within = marks - marks[:, RIGID_POINTS].mean(axis=1, keepdims=True)
+    moved = np.abs(within - within[0]).sum(axis=(1, 2))
+    return np.asarray(clip.frames)[int(moved.argmax())]
 
 
 def _event_counts(clip: Clip) -> np.ndarray:

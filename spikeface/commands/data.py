@@ -19,6 +19,7 @@ from spikeface.commands.options import (
 from spikeface.errors import ConfigError
 
 CAMERAS = ("v2e", "clean", "noisy", "spiking-fer", "eck+", "esim")
+FACE_SETS = ("demo", "faces-small", "faces-full")
 CROPS = ("spiking-fer", "spiking-fer-literal", "whole-face", "evtransfer")
 FORMATS = ".h5 .raw .dat .aedat4 .bin .es .csv .txt .npy .npz"
 
@@ -27,6 +28,8 @@ def add_data_commands(commands: Any) -> None:
     """``faces``, and ``data`` with its own commands."""
     faces = add_command(commands, "faces", _faces, "render a set of event faces into one file")
     faces.add_argument("out", type=Path, metavar="OUT.h5")
+    faces.add_argument("--preset", choices=FACE_SETS, help="(demo: 64 x 64 pixels, 400 ms)")
+    faces.add_argument("--camera", choices=("clean", "real", "hard"), help="its noise (real)")
     faces.add_argument("--workers", type=positive(int), default=2, help="that render (2)")
     add_config_options(faces)
 
@@ -217,7 +220,9 @@ def _faces(options: argparse.Namespace) -> int:
     from spikeface.figures import save_faces_preview
     from spikeface.steps import render_faces
 
-    config = read_config(options)
+    presets = {"faces.preset": options.preset, "faces.camera.preset": options.camera}
+    given = [f'{key}="{name}"' for key, name in presets.items() if name]
+    config = read_config(options, given)
     events = render_faces(options.out, config, workers=options.workers)
     preview = options.out.with_suffix(".png")
     save_faces_preview(preview, config.faces)

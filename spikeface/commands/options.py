@@ -48,13 +48,13 @@ def add_resume_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", action="store_true", help="go on with an interrupted run")
 
 
-def read_config(options: argparse.Namespace) -> Any:
-    """The configuration that the options name."""
+def read_config(options: argparse.Namespace, assignments: Sequence[str] = ()) -> Any:
+    """The configuration that the options name, with `assignments` below those of ``--set``."""
     from spikeface.config import load_config
 
     engine = getattr(options, "engine", None)
-    assignments = [f"model.engine={engine!r}"] if engine else []
-    return load_config(options.config, [*assignments, *options.set])
+    engines = [f"model.engine={engine!r}"] if engine else []
+    return load_config(options.config, [*engines, *assignments, *options.set])
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], Any]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from snn.events.faces import face_set
 from spikeface.config import CONFIGS, Config, load_config, to_toml
 from spikeface.errors import ConfigError
 
@@ -23,9 +24,24 @@ def test_defaults():
     assert load_config(None) == Config()
 
 
+def test_presets_are_what_single_values_change():
+    config = load_config(None, ['faces.preset="faces-small"', 'faces.camera.preset="hard"'])
+    assert config.faces == face_set("faces-small", camera="hard")
+    changed = load_config(
+        None,
+        ['faces.preset="faces-small"', "faces.seed=9", "faces.camera.pos_thres=0.3"],
+    )
+    assert changed.faces.sensor_size == (128, 128)
+    assert (changed.faces.seed, changed.faces.camera.pos_thres) == (9, 0.3)
+    assert changed.faces.camera.neg_thres == 0.2
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
+        ("faces.preset=huge", "unknown set 'huge'; choose one of demo, faces-small"),
+        ("faces.camera.preset=x", "unknown camera 'x'; choose one of clean, real, hard"),
+        ("faces.camera=3", "faces.camera is a section"),
         ("training.epoch=3", "unknown key training.epoch; did you mean training.epochs"),
         ("trainings.epochs=3", "unknown key trainings; did you mean training"),
         ("faces.camera.zzz=1", "unknown key faces.camera.zzz; there are"),
