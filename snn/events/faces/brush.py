@@ -140,7 +140,9 @@ def ridge(canvas: np.ndarray, density: float, points: np.ndarray, amount: float)
     It is as high as it is thick: where the path thins out, it runs out.
     """
     soft = 1.3 / density
-    thickest = points[:, 2].max()
+    thickest = 0.0
+    for k in range(len(points)):
+        thickest = max(thickest, points[k, 2])
     bounds = _path_box(canvas, density, points, soft)
     for row in range(bounds[0], bounds[1]):
         y = TOP + row / density

@@ -109,9 +109,12 @@ def _model_face(
 @njit(cache=True, error_model="numpy")
 def _drop_jaw(maps: np.ndarray, resting: np.ndarray, density: float, jaw_drop: float) -> None:
     """Stretch the resting maps downwards below the jaw's hinge."""
-    rows = maps.shape[1]
+    n_maps, rows, columns = maps.shape
     hinge = int((JAW_HINGE_Y - TOP) * density)
-    maps[:, :hinge] = resting[:, :hinge]
+    for m in range(n_maps):
+        for row in range(hinge):
+            for column in range(columns):
+                maps[m, row, column] = resting[m, row, column]
     for row in range(hinge, rows):
         y = TOP + row / density
         source_y = y
@@ -120,8 +123,8 @@ def _drop_jaw(maps: np.ndarray, resting: np.ndarray, density: float, jaw_drop: f
         place = min(max((source_y - TOP) * density, 0.0), rows - 1.001)
         first = int(place)
         share = np.float32(place - first)
-        for m in range(maps.shape[0]):
-            for column in range(maps.shape[2]):
+        for m in range(n_maps):
+            for column in range(columns):
                 above, below = resting[m, first, column], resting[m, first + 1, column]
                 maps[m, row, column] = above + share * (below - above)
 

@@ -55,23 +55,29 @@ def landmarks(
 
 
 @njit(cache=True, error_model="numpy")
+def _put(points: np.ndarray, i: int, x: float, y: float) -> None:
+    # Assigning a pair to a row means the same and takes ten times as long to compile.
+    points[i, 0], points[i, 1] = x, y
+
+
+@njit(cache=True, error_model="numpy")
 def _place(points: np.ndarray, identity: np.void, geometry: np.void, gaze: np.void) -> None:
     """Write all points in half head heights."""
     for i in range(17):
         angle = 0.5 * np.pi * (i - 8) / 8.0
         y = CHIN_Y * np.cos(angle)
         x = outline_x(y, identity) * np.sign(angle)
-        points[i] = x, drop_jaw(y, geometry["jaw_drop"])
+        _put(points, i, x, drop_jaw(y, geometry["jaw_drop"]))
     for k in range(5):
-        points[21 - k] = brow_point(0.25 * k, 0, identity, geometry)
-        points[22 + k] = brow_point(0.25 * k, 1, identity, geometry)
+        _put(points, 21 - k, *brow_point(0.25 * k, 0, identity, geometry))
+        _put(points, 22 + k, *brow_point(0.25 * k, 1, identity, geometry))
     _place_nose(points, geometry)
     for side in range(2):
         _place_eye(points, side, identity, geometry, gaze)
     _place_mouth(points, geometry)
-    points[76] = 0.0, CROWN_Y
-    points[77] = -identity["head_width"], -0.2
-    points[78] = identity["head_width"], -0.2
+    _put(points, 76, 0.0, CROWN_Y)
+    _put(points, 77, -identity["head_width"], -0.2)
+    _put(points, 78, identity["head_width"], -0.2)
 
 
 @njit(cache=True, error_model="numpy")
@@ -80,14 +86,14 @@ def _place_nose(points: np.ndarray, geometry: np.void) -> None:
     left_x, right_x = -geometry["nostril_x"][0], geometry["nostril_x"][1]
     base = 0.5 * (left_y + right_y)
     for k in range(4):
-        points[27 + k] = 0.0, NOSE_TOP_Y + (base - 0.06 - NOSE_TOP_Y) * k / 3.0
-    points[31] = 0.8 * left_x, left_y
-    points[32] = 0.45 * left_x, 0.5 * (left_y + base) + 0.03
-    points[33] = 0.0, base + 0.045
-    points[34] = 0.45 * right_x, 0.5 * (right_y + base) + 0.03
-    points[35] = 0.8 * right_x, right_y
-    points[74] = left_x, left_y - 0.04
-    points[75] = right_x, right_y - 0.04
+        _put(points, 27 + k, 0.0, NOSE_TOP_Y + (base - 0.06 - NOSE_TOP_Y) * k / 3.0)
+    _put(points, 31, 0.8 * left_x, left_y)
+    _put(points, 32, 0.45 * left_x, 0.5 * (left_y + base) + 0.03)
+    _put(points, 33, 0.0, base + 0.045)
+    _put(points, 34, 0.45 * right_x, 0.5 * (right_y + base) + 0.03)
+    _put(points, 35, 0.8 * right_x, right_y)
+    _put(points, 74, left_x, left_y - 0.04)
+    _put(points, 75, right_x, right_y - 0.04)
 
 
 @njit(cache=True, error_model="numpy")
@@ -102,10 +108,10 @@ def _place_eye(
         # Around the eye from the image's left corner: corner, two above, corner, two below.
         u = sign * (-1.0, -0.36, 0.36, 1.0, 0.36, -0.36)[k]
         y = eye_axis(u, identity) + (lid_top(u, upper) if k < 3 else lid_bottom(u, lower))
-        points[36 + 6 * side + k] = centre + sign * u * wide, y
-    points[68 + side] = centre + gaze["x"] * radius, EYE_Y + gaze["y"] * radius - 0.006
-    points[70 + side] = centre, eye_axis(0.0, identity) + lid_top(0.0, upper)
-    points[72 + side] = centre, eye_axis(0.0, identity) + lid_bottom(0.0, lower)
+        _put(points, 36 + 6 * side + k, centre + sign * u * wide, y)
+    _put(points, 68 + side, centre + gaze["x"] * radius, EYE_Y + gaze["y"] * radius - 0.006)
+    _put(points, 70 + side, centre, eye_axis(0.0, identity) + lid_top(0.0, upper))
+    _put(points, 72 + side, centre, eye_axis(0.0, identity) + lid_bottom(0.0, lower))
 
 
 @njit(cache=True, error_model="numpy")
@@ -113,19 +119,19 @@ def _place_mouth(points: np.ndarray, geometry: np.void) -> None:
     for k in range(7):
         u = (-1.0, -0.6, -0.22, 0.0, 0.22, 0.6, 1.0)[k]
         outer_top, _, _, outer_bottom = lip_lines(u, geometry)
-        points[48 + k] = mouth_x(u, geometry), outer_top
+        _put(points, 48 + k, mouth_x(u, geometry), outer_top)
         if 0 < k < 6:
-            points[60 - k] = mouth_x(u, geometry), outer_bottom
+            _put(points, 60 - k, mouth_x(u, geometry), outer_bottom)
     for k in range(5):
         u = (-0.92, -0.4, 0.0, 0.4, 0.92)[k]
         _, inner_top, inner_bottom, _ = lip_lines(u, geometry)
-        points[60 + k] = mouth_x(u, geometry), inner_top
+        _put(points, 60 + k, mouth_x(u, geometry), inner_top)
         if 0 < k < 4:
-            points[68 - k] = mouth_x(u, geometry), max(inner_bottom, inner_top)
+            _put(points, 68 - k, mouth_x(u, geometry), max(inner_bottom, inner_top))
 
 
 @njit(cache=True, error_model="numpy")
 def _project_all(points: np.ndarray, identity: np.void, pose: np.void) -> None:
     for i in range(len(points)):
-        x, y = points[i]
-        points[i] = project(x, y, depth(x, y, identity), pose)
+        x, y = points[i, 0], points[i, 1]
+        _put(points, i, *project(x, y, depth(x, y, identity), pose))
