@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from snn.errors import TrainingError
-from snn.events.augment import AugmentConfig, augment
+from snn.events.augment.batch import AugmentConfig, augment
 from snn.files import replacing
 from snn.models import SpikingNetwork
 

@@ -92,10 +92,9 @@ def test_tonic_transforms_and_our_frames_see_the_same_events(ckplus):
 
 
 def test_torch_loads_it(ckplus):
-    from torch.utils.data import DataLoader
-
+    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not installed")
     represent = partial(count_frames, n_bins=4, window_us=300_000, size=(32, 32))
-    loader = DataLoader(CKPlusDVS(ckplus, representation=represent), batch_size=5)
+    loader = torch_data.DataLoader(CKPlusDVS(ckplus, representation=represent), batch_size=5)
     shapes = [tuple(frames.shape) for frames, _ in loader]
     assert shapes == [(5, 4, 2, 32, 32), (5, 4, 2, 32, 32), (2, 4, 2, 32, 32)]
     assert len(pickle.loads(pickle.dumps(CKPlusDVS(ckplus)))) == 12

@@ -5,6 +5,8 @@ import dataclasses
 import nir
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
 import torch
 
 from hardware.backends.backend import every

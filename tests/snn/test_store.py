@@ -164,15 +164,15 @@ def test_missing_recordings_are_counted_before_anything_is_written(dataset, tmp_
 
 
 def test_torch_workers_open_it_themselves(dataset, tmp_path):
-    from torch.utils.data import DataLoader, Subset
-
+    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not installed")
     built = FrameStore.build(dataset, tmp_path, represent)
     sent = pickle.dumps(built)
     assert len(sent) < 2000
     assert np.array_equal(pickle.loads(sent)[7][0], built[7][0])
     chosen = [7, 1, 5, 3]
     for workers in (0, 2):
-        loader = DataLoader(Subset(built, chosen), batch_size=4, num_workers=workers)
+        subset = torch_data.Subset(built, chosen)
+        loader = torch_data.DataLoader(subset, batch_size=4, num_workers=workers)
         ((frames, labels),) = list(loader)
         assert np.array_equal(frames.numpy(), built.arrays(chosen)[0])
         assert labels.tolist() == dataset.labels[chosen].tolist()

@@ -3,10 +3,12 @@
 import dataclasses
 
 import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
 import torch
 
 from snn.errors import TrainingError
-from snn.events.augment import AugmentConfig, augment
+from snn.events.augment.batch import AugmentConfig, augment
 from snn.models import ModelConfig, build
 from snn.training import (
     Split,

@@ -60,7 +60,7 @@ def test_rendering_leaves_a_set_and_a_look_at_it(trained):
 def test_training_leaves_a_network_and_its_record(trained):
     report = json.loads((trained / "report.json").read_text())
     assert report["accuracy"]["float"]["tag"] == "simulated"
-    assert report["accuracy"]["float"]["n"] == 14
+    assert report["accuracy"]["float"]["n"] == 16
     assert len((trained / "metrics.csv").read_text().splitlines()) == 3
     assert (trained / "network.nir").exists() and (trained / "network.chip").exists()
     assert not [path for path in trained.iterdir() if path.name.startswith(".")]

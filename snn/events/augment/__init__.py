@@ -2,10 +2,9 @@
 
 `events` and `frames` work on one recording in numpy, before and after it becomes frames;
 `spiking_fer` puts them together as published. `batch` works on whole batches in torch, inside the
-training loop: `AugmentConfig` and `augment`.
+training loop; it is imported from its own module, so that the rest needs no torch.
 """
 
-from snn.events.augment.batch import AugmentConfig, augment
 from snn.events.augment.events import (
     BackgroundActivity,
     EventAugmentation,
@@ -23,7 +22,6 @@ from snn.events.augment.frames import (
 from snn.events.augment.spiking_fer import SpikingFERAugmentation
 
 __all__ = [
-    "AugmentConfig",
     "BackgroundActivity",
     "EventAugmentation",
     "EventDrop",
@@ -35,5 +33,4 @@ __all__ = [
     "ResizeNearest",
     "Reverse",
     "SpikingFERAugmentation",
-    "augment",
 ]

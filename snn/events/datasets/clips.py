@@ -172,7 +172,7 @@ def _read(file: h5py.File, path: Path) -> EventSet:
     found = (file.attrs.get("format"), file.attrs.get("version"))
     if found != (FORMAT, VERSION):
         raise DatasetError(
-            f"expected format {FORMAT!r} version {VERSION}, found {found[0]!r} version {found[1]!r}"
+            f"expected format {FORMAT!r} version {VERSION}, found {found[0]!r} version {found[1]}"
         )
     width, height = (int(n) for n in file.attrs["sensor_size"])
     duration_us = int(file.attrs["duration_us"])

@@ -212,9 +212,16 @@ def find_face_box(frame: np.ndarray) -> Box:
 
     Raises
     ------
+    DatasetError
+        With OpenCV 5, which has no Haar cascades.
     EventFormatError
         When no face is found.
     """
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise DatasetError(
+            f"OpenCV {cv2.__version__} has no Haar cascades: install 'opencv-python-headless<5', "
+            "or give landmarks or a box"
+        )
     folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
     cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
     faces = cascade.detectMultiScale(frame, scaleFactor=1.1, minNeighbors=5)
