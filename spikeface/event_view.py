@@ -24,9 +24,13 @@ from spikeface.spike_figures import OFF, ON, polarity_image
 STRIP_PICTURES = 6
 MOVIE_PICTURES = 100
 MOVIE_RATE_HZ = 25
-MOVIE_WIDTH = 480  # pixels to which a small sensor is enlarged
+MOVIE_SIDE = 480  # pixels to which the longer side of a small sensor is enlarged
 MOVIE_FULL = 2  # events of a pixel that give it its full colour in a moving picture
 RATE_BINS = 120
+MAX_STRIP_PICTURES = 100  # side by side
+MAX_PIXELS = 1 << 22  # 2048×2048, of a sensor that is drawn
+TALLEST = 6  # height over width at which the pictures of a strip stop growing
+LONG_US = 10_000_000  # from here on the strip counts in seconds
 DPI = 120
 
 Encoder = Callable[[Path, Iterable[np.ndarray]], None]
@@ -64,7 +68,8 @@ def save_view(
     Raises
     ------
     ConfigError
-        For an ending that is none of the three.
+        For an ending that is none of the three, a sensor above 2048×2048 pixels, or more than 100
+        pictures in a strip.
     OutputError
         When the file exists or cannot be written.
     """
@@ -72,6 +77,16 @@ def save_view(
     suffix = path.suffix.lower()
     if suffix not in (".png", *encoders):
         raise ConfigError(f"{path}: a view is a .png, a .gif or an .mp4 file")
+    if sensor_size[0] * sensor_size[1] > MAX_PIXELS:
+        raise ConfigError(
+            f"{path}: a sensor of {sensor_size[0]}×{sensor_size[1]} pixels is too large to draw; "
+            f"at most {MAX_PIXELS} pixels can be, are the addresses right?"
+        )
+    if suffix == ".png" and (n_pictures or 0) > MAX_STRIP_PICTURES:
+        raise ConfigError(
+            f"{path}: a strip holds at most {MAX_STRIP_PICTURES} pictures, got {n_pictures}; "
+            "take .gif or .mp4 for more"
+        )
     if path.exists():
         raise OutputError(f"{path}: exists already; choose another name or remove it")
     n_pictures = n_pictures or (STRIP_PICTURES if suffix == ".png" else MOVIE_PICTURES)
@@ -144,33 +159,35 @@ def _strip(
     pictures = list(count_pictures(counted(), sensor_size, edges_us))
     active = np.concatenate([counts.sum(axis=0).ravel() for counts in pictures])
     full = max(1, int(np.percentile(active[active > 0], 90))) if active.any() else 1
-    figure = Figure(
-        figsize=(1.7 * n + 0.4, 1.7 * height / width + 1.9), facecolor=PAPER, layout="constrained"
-    )
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.7 * height / width + 0.3, 1.6))
+    tall = 1.7 * min(height / width, TALLEST)
+    figure = Figure(figsize=(1.7 * n + 0.4, tall + 1.9), facecolor=PAPER, layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(tall + 0.3, 1.6))
+    unit, unit_us = ("s", 1e6) if edges_us[-1] - edges_us[0] >= LONG_US else ("ms", 1e3)
+    digits = 0 if edges_us[1] - edges_us[0] >= 2 * unit_us else 3
     for axes, counts, begin, end in zip(
         top.subplots(1, n, squeeze=False)[0], pictures, edges_us, edges_us[1:], strict=False
     ):
         axes.imshow(polarity_image(counts, full=full), interpolation="nearest")
-        axes.set_title(f"{(begin - edges_us[0]) / 1000:.0f}–{(end - edges_us[0]) / 1000:.0f} ms")
+        begin, end = (begin - edges_us[0]) / unit_us, (end - edges_us[0]) / unit_us
+        axes.set_title(f"{begin:.{digits}f}–{end:.{digits}f} {unit}")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     axes = bottom.subplots()
     bin_s = max(rate_edges_us[1] - rate_edges_us[0], 1) * 1e-6
-    middles_ms = (rate_edges_us[:-1] + rate_edges_us[1:] - 2 * edges_us[0]) / 2000
+    middles = ((rate_edges_us[:-1] + rate_edges_us[1:]) / 2 - edges_us[0]) / unit_us
     for rate, colour, name in zip(rates, (OFF, ON), ("OFF", "ON"), strict=True):
-        axes.plot(middles_ms, rate / bin_s, color=colour, linewidth=1.4, label=name)
-    axes.set(xlabel="time in ms", ylabel="events per second", ylim=(0, None))
+        axes.plot(middles, rate / bin_s, color=colour, linewidth=1.4, label=name)
+    axes.set(xlabel=f"time in {unit}", ylabel="events per second", ylim=(0, None))
     axes.yaxis.set_major_formatter(lambda value, _: compact(value))
     axes.margins(x=0.01)
-    axes.legend(ncols=2, loc="upper right")
+    axes.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))  # above the curves
     return figure
 
 
 def _enlarged(counts: np.ndarray) -> np.ndarray:
     """One picture as RGB bytes, small sensors with larger pixels."""
     image = np.rint(255 * polarity_image(counts, full=MOVIE_FULL)).astype(np.uint8)
-    times = max(1, MOVIE_WIDTH // image.shape[1])
+    times = max(1, MOVIE_SIDE // max(image.shape[:2]))
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snn.errors import EventFormatError
 from snn.events.formats import RecordingInfo, TableLayout, convert, describe, read_windows
 from spikeface.event_view import save_view
 from spikeface.figure_style import compact
@@ -79,6 +80,7 @@ def as_dict(info: RecordingInfo) -> dict[str, Any]:
         "width": info.sensor_size[0],
         "height": info.sensor_size[1],
         "sensor_size_stored": info.sensor_size_stored,
+        "extent": list(report.extent),
         "duplicates": report.duplicates,
         "steps_back": report.steps_back,
         "largest_step_back_us": report.largest_step_back_us,
@@ -90,7 +92,12 @@ def as_dict(info: RecordingInfo) -> dict[str, Any]:
 def info_lines(section: dict[str, Any]) -> list[str]:
     """The summary as lines for a terminal."""
     size = f"{section['width']} × {section['height']} pixels"
-    if not section["sensor_size_stored"]:
+    if not section["events"] and not section["width"]:
+        size = "unknown: the file does not say it"
+    elif not section["sensor_size_stored"] and section["extent"] == [
+        section["width"],
+        section["height"],
+    ]:
         size += ", the smallest that holds all events: the file does not say it"
     share = section["on_events"] / section["events"] if section["events"] else 0.0
     lines = [
@@ -137,9 +144,17 @@ def view_file(
     *,
     n_pictures: int | None = None,
 ) -> dict[str, Any]:
-    """Draw a recording into a new ``.png``, ``.gif`` or ``.mp4``, see ``save_view``."""
+    """Draw a recording into a new ``.png``, ``.gif`` or ``.mp4``, see ``save_view``.
+
+    Raises
+    ------
+    EventFormatError
+        For a recording that cannot be read, or without events.
+    """
     options = options or ReadOptions()
     section = inspect_file(source, options)
+    if not section["events"]:
+        raise EventFormatError(f"{source}: the recording is empty, there is nothing to show")
     size = (section["width"], section["height"])
     arguments = {**options.for_reading(), "sensor_size": size}
     picture_ms = save_view(

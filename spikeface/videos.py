@@ -15,8 +15,11 @@ from snn.events.formats import write_stream
 from snn.events.landmarks import detect_landmarks, read_landmarks, smooth_landmarks
 from snn.events.standardise import plan_standardise, write_standardised
 from snn.events.video import open_video
+from spikeface.errors import ConfigError
 from spikeface.progress import progress_bar
 from spikeface.recordings import as_dict
+
+MAX_UPSAMPLE = 1000  # all frames between two of the video are in memory at once
 
 
 def simulate_camera(
@@ -61,9 +64,13 @@ def simulate_camera(
 
     Raises
     ------
+    ConfigError
+        For an `upsample` outside 1 to 1000.
     SnnError
         For an unreadable video, an unknown parameter, or a file that cannot be written.
     """
+    if not 1 <= upsample <= MAX_UPSAMPLE:
+        raise ConfigError(f"upsample must be 1 to {MAX_UPSAMPLE}, got {upsample}")
     stream = events_from_video(
         source,
         fps=fps,

@@ -198,6 +198,7 @@ class EventReport:
     def problems(self) -> list[str]:
         """What would keep these events from being a `Recording`, or is odd, one line each."""
         found = (
+            (not self.events, "there are no events"),
             (self.outside, f"{self.outside} events lie outside the sensor"),
             (self.bad_polarities, f"{self.bad_polarities} events have a polarity other than 0, 1"),
             (

@@ -64,7 +64,9 @@ def _add_recording_commands(kinds: Any) -> None:
     view = add_command(kinds, "view", _view, "a recording as a picture strip, a GIF or an MP4")
     for command in (info, convert, view):
         command.add_argument("file", type=Path, metavar="FILE", help=FORMATS)
-        _add_read_options(command)
+        _add_layout_options(command)
+    for command in (convert, view):
+        _add_repair_options(command)
     convert.add_argument("out", type=Path, metavar="OUT", help=".h5 .raw (EVT2) .bin .csv .npy ...")
     convert.add_argument("--start-at-zero", action="store_true", help="shift times")
     convert.add_argument("--force", action="store_true", help="replace OUT where it exists")
@@ -72,8 +74,14 @@ def _add_recording_commands(kinds: Any) -> None:
     view.add_argument("--pictures", type=positive(int), metavar="N", help="(6 in .png, else 100)")
 
 
-def _add_read_options(command: argparse.ArgumentParser) -> None:
+def _add_layout_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--sensor-size", type=sensor_size, metavar="WxH", help="of the camera")
+    command.add_argument("--columns", metavar="xytp", help="order of a table's columns")
+    command.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of a table")
+    command.set_defaults(disorder="error", outside="error")
+
+
+def _add_repair_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--disorder",
         choices=("error", "sort", "clamp"),
@@ -83,8 +91,6 @@ def _add_read_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--outside", choices=("error", "drop"), default="error", help="events off the sensor"
     )
-    command.add_argument("--columns", metavar="xytp", help="order of a table's columns")
-    command.add_argument("--time-unit", choices=("s", "ms", "us", "ns"), help="of a table")
 
 
 def _add_video_commands(kinds: Any) -> None:
@@ -157,7 +163,9 @@ def _view(options: argparse.Namespace) -> int:
     section = view_file(
         options.file, options.out, _read_options(options), n_pictures=options.pictures
     )
-    each = f"pictures in {section['view']}, {section['picture_ms']:.3g} ms of events in each"
+    each_ms = section["picture_ms"]
+    time = f"{each_ms / 1000:,.4g} s" if each_ms >= 1000 else f"{each_ms:.3g} ms"
+    each = f"pictures in {section['view']}, {time} of events in each"
     show(section, [*info_lines(section), each], options)
     return 0
 

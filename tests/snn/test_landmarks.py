@@ -203,7 +203,7 @@ LINES = ck_text(FACE).splitlines()
         ("a.csv", "frame,x_0,y_0\n1,2,3\n", "line 1: there is no column 'x_1'"),
         ("a.csv", openface_text(TRACK, (1, 2, 3), (1, 1, 1))[:-12], "line 4: .* cells under 141"),
         ("a.txt", "", "there are no points in it"),
-        ("a.mat", "x", "no reader for '.mat'"),
+        ("a.mat", "x", "no reader for .mat"),
     ],
     ids=str.split("count number width infinite header columns names truncated empty ending"),
 )

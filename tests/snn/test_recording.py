@@ -49,7 +49,7 @@ def test_report_of_odd_events(odd):
 def test_report_of_nothing_and_of_bad_polarities():
     empty = inspect(np.zeros(0, EVENT_DTYPE))
     assert (empty.events, empty.rate_hz, empty.on_share, empty.extent) == (0, 0, 0, (0, 0))
-    assert empty.problems() == []
+    assert empty.problems() == ["there are no events"]
     report = inspect(make_events([0, 0], [0, 0], [0, 1], [2, 0]))
     assert (report.bad_polarities, report.off_events, report.on_events) == (1, 1, 0)
 

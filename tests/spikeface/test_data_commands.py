@@ -111,3 +111,54 @@ def test_verify_lists_what_is_missing(capsys, tmp_path):
     assert len(found["missing"]) == found["checked"] == 357
     assert main(["data", "verify", "ckplus", str(tmp_path)]) == 1
     assert "ckplus-dvs" in capsys.readouterr().err
+
+
+def test_a_frame_of_another_size_is_named_and_nothing_is_left(capsys, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for k, height in enumerate((8, 8, 6)):
+        cv2.imwrite(str(frames / f"{k}.png"), np.full((height, 8), 40 * k, np.uint8))
+    out = tmp_path / "out.h5"
+    assert main(["data", "events", str(frames), str(out), "--fps", "30"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"spikeface: {frames / '2.png'} has")
+    assert list(tmp_path.iterdir()) == [frames]
+
+
+def test_times_that_no_reader_takes_back_are_not_written(capsys, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for k in range(3):
+        cv2.imwrite(str(frames / f"{k}.png"), np.full((8, 8), 20 + 80 * k, np.uint8))
+    out = tmp_path / "out.h5"
+    assert main(["data", "events", str(frames), str(out), "--fps", "1e-300"]) == 1
+    assert "times must lie within" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [frames]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["view", "events.csv", "out.png"], "the recording is empty"),
+        (["info", "."], "is a folder"),
+        (["convert", "events.csv", "none/out.h5"], "there is no folder none"),
+        (["info", "events.csv", "--sensor-size", "70000x2"], "no sensor of 70000×2"),
+        (["events", ".", "out.h5", "--fps", "30", "--upsample", "100000000"], "1 to 1000"),
+        (["verify", "ckplus-dvs", "none"], "none: there is no such file or folder"),
+        (["verify", "folder", ".", "--folds", "x.csv"], "folder has no option folds; it has"),
+    ],
+)
+def test_wrong_use_is_one_sentence(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("events.csv").write_text("t,x,y,p\n")
+    assert main(["data", *arguments]) in (1, 2)
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
+
+
+def test_a_given_sensor_size_is_not_called_the_smallest(capsys, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("t,x,y,p\n1,2,3,1\n")
+    assert main(["data", "info", str(path)]) == 0
+    assert "smallest that holds all events" in capsys.readouterr().out
+    assert main(["data", "info", str(path), "--sensor-size", "64x48"]) == 0
+    assert "smallest" not in capsys.readouterr().out

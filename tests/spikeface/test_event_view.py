@@ -80,3 +80,30 @@ def test_nothing_is_overwritten_and_other_endings_are_refused(view, tmp_path):
     with pytest.raises(ConfigError, match=r"\.png, a \.gif or an \.mp4"):
         view(tmp_path / "a.webp")
     assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+def test_a_tall_sensor_is_not_enlarged_by_its_width(tmp_path):
+    save_view(tmp_path / "tall.gif", [], sensor_size=(4, 960), first_us=0, last_us=10, n_pictures=2)
+    assert Image.open(tmp_path / "tall.gif").size == (4, 960)
+    save_view(tmp_path / "tall.png", [], sensor_size=(4, 960), first_us=0, last_us=10)
+    width, height = Image.open(tmp_path / "tall.png").size
+    assert height < 2 * width
+
+
+@pytest.mark.parametrize(
+    ("size", "n_pictures", "message"),
+    [((65536, 65536), None, "too large to draw"), (SIZE, 101, "at most 100 pictures")],
+)
+def test_what_cannot_be_drawn_is_refused_before_anything_is_written(
+    tmp_path, size, n_pictures, message
+):
+    with pytest.raises(ConfigError, match=message):
+        save_view(
+            tmp_path / "new" / "strip.png",
+            [],
+            sensor_size=size,
+            first_us=0,
+            last_us=10,
+            n_pictures=n_pictures,
+        )
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ Writing goes chunk by chunk into ``<key>.partial``: a chunk counts when its mark
 its bytes reached the disk, so a killed run goes on at the first unmarked chunk and never believes
 in half of one. The folder gets its final name when all is there. Two processes take turns.
 
->>> store = FrameStore.build(dataset, "cache", SpikingFerFrames())
+>>> store = FrameStore.build(dataset, "cache", SpikingFERFrames())
 >>> loader = DataLoader(Subset(store, dataset.splits().train.tolist()), batch_size=8, num_workers=2)
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,26 @@ class Report:
 
 
 def open_dataset(name: str, root: str | Path, **options: Any) -> EventDataset:
-    """A data set by its name in ``DATASETS``; `options` are those of its class."""
+    """A data set by its name in ``DATASETS``; `options` are those of its class.
+
+    Raises
+    ------
+    DatasetError
+        For an unknown name, a `root` that does not exist, an option that the set does not have or
+        needs, or what its class finds wrong.
+    """
     if name not in DATASETS:
         raise DatasetError(f"unknown set {name!r}; choose one of {', '.join(DATASETS)}")
-    try:
-        return DATASETS[name](root, **options)
-    except TypeError as error:
-        raise DatasetError(f"{name}: {error}") from error
+    if not Path(root).exists():
+        raise DatasetError(f"{root}: there is no such file or folder")
+    _, *allowed = signature(DATASETS[name]).parameters.values()  # without the root itself
+    known = [option.name for option in allowed]
+    needed = {option.name for option in allowed if option.default is option.empty}
+    if missing := sorted(needed - set(options)):
+        raise DatasetError(f"{name} needs the option {', '.join(missing)}")
+    if unknown := sorted(set(options) - set(known)):
+        raise DatasetError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    return DATASETS[name](root, **options)
 
 
 def verify(

@@ -25,7 +25,7 @@ import numpy as np
 
 from snn.errors import EventFormatError
 from snn.events.formats import aedat, arrays, dat, es, evt, hdf5, nmnist, text
-from snn.events.formats.stream import EventFormat, EventStream, naming
+from snn.events.formats.stream import EventFormat, EventStream, checked_size, naming
 from snn.events.formats.tables import TableLayout
 from snn.events.recording import (
     EVENT_DTYPE,
@@ -67,7 +67,8 @@ class RecordingInfo:
     sensor_size : tuple of int
         ``(width, height)``; (0, 0) for a file without events that does not store it.
     sensor_size_stored : bool
-        False when it is only the smallest sensor that holds all events.
+        False when the file does not say it: it is then the size that the caller gave or, by
+        default, the smallest sensor that holds all events.
     report : EventReport
         Counts, times, rate, and what is odd.
     """
@@ -88,10 +89,12 @@ def find_format(path: str | Path) -> EventFormat:
         For an unknown ending, a missing file, or contents of another format.
     """
     path = Path(path)
+    if path.is_dir():
+        raise EventFormatError(f"{path}: is a folder; give one recording, a file")
     found = READERS.get(path.suffix.lower())
     if found is None:
         raise EventFormatError(
-            f"{path}: no reader for {path.suffix or 'files without an ending'!r}; "
+            f"{path}: no reader for {path.suffix or 'files without an ending'}; "
             f"there are readers for {', '.join(READERS)}"
         )
     if not path.is_file():
@@ -148,8 +151,9 @@ def describe(
     EventFormatError
         For a missing, foreign or damaged file.
     """
+    given = _checked_given(path, sensor_size)
     with closing(open_stream(path, layout)) as stream:
-        size = sensor_size or stream.sensor_size
+        size = given or stream.sensor_size
         inspector = EventInspector(size)
         for events in stream.chunks:
             inspector.add(events)
@@ -195,6 +199,7 @@ def read_recording(
     """
     _check_choices(on_disorder, on_outside)
     path = Path(path)
+    given = _checked_given(path, sensor_size)
     chunks, count = [], 0
     with closing(open_stream(path, layout)) as stream:
         for chunk in stream.chunks:
@@ -210,7 +215,7 @@ def read_recording(
     with naming(path):
         events = np.concatenate(chunks)
         del chunks
-        size = sensor_size or stream.sensor_size
+        size = given or stream.sensor_size
         if size is None:
             size = (int(events["x"].max()) + 1, int(events["y"].max()) + 1)
         if on_outside == "drop":
@@ -255,8 +260,9 @@ def read_windows(
             f"got {max_events} and {window_us}"
         )
     path = Path(path)
+    given = _checked_given(path, sensor_size)
     stream = open_stream(path, layout)
-    size = sensor_size or stream.sensor_size or describe(path, layout=layout).sensor_size
+    size = given or stream.sensor_size or describe(path, layout=layout).sensor_size
     chunks = stream.chunks
     if on_outside == "drop":
         chunks = (drop_outside(chunk, size) for chunk in chunks)
@@ -280,6 +286,12 @@ def _check_choices(on_disorder: str, on_outside: str) -> None:
     ):
         if value not in allowed:
             raise EventFormatError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _checked_given(path: str | Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The sensor size that the caller gave, if one was."""
+    with naming(Path(path)):
+        return None if size is None else checked_size(*size)
 
 
 def _in_order(chunks: Iterator[np.ndarray], how: str) -> Iterator[np.ndarray]:

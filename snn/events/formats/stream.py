@@ -89,7 +89,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def checked_size(width: int, height: int) -> tuple[int, int]:
-    """A sensor size from a header.
+    """A sensor size that a file or a caller states.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def checked_size(width: int, height: int) -> tuple[int, int]:
     """
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise EventFormatError(
-            f"the header gives a sensor of {width}×{height} pixels; "
+            f"there is no sensor of {width}×{height} pixels; "
             f"allowed are 1×1 to {MAX_SIDE}×{MAX_SIDE}"
         )
     return width, height

@@ -14,10 +14,24 @@ from typing import IO, Any
 import numpy as np
 
 from snn.errors import EventFormatError
-from snn.events.formats.reading import FORMATS, RecordingInfo, describe, read_windows
+from snn.events.formats.reading import (
+    FORMATS,
+    REORDER_US,
+    RecordingInfo,
+    describe,
+    read_recording,
+    read_windows,
+)
 from snn.events.formats.stream import CHUNK_EVENTS, NamedError, Writer
 from snn.events.formats.tables import TableLayout
-from snn.events.recording import EVENT_DTYPE, EventInspector, Recording, inspect
+from snn.events.recording import (
+    EVENT_DTYPE,
+    MAX_TIME_US,
+    EventInspector,
+    EventReport,
+    Recording,
+    inspect,
+)
 from snn.files import replacing
 
 WRITERS: dict[str, Writer] = {
@@ -62,6 +76,8 @@ def convert(
 ) -> RecordingInfo:
     """Write a recording file in another format, in pieces, so that it may be of any length.
 
+    Only a recording to be sorted whose times step back by more than `REORDER_US` is read whole.
+
     Parameters
     ----------
     source, target : str or Path
@@ -83,29 +99,29 @@ def convert(
     EventFormatError
         As `read_recording` and `write_recording`; nothing is left behind.
     """
-    target, writer = _target(target, overwrite)
+    target, _ = _target(target, overwrite)
+    info = describe(source, sensor_size=sensor_size, layout=layout)
+    if not info.report.events:
+        raise EventFormatError(f"{source}: the recording is empty")
     options: dict[str, Any] = {
+        "sensor_size": info.sensor_size,
         "on_disorder": on_disorder,
         "on_outside": on_outside,
         "layout": layout,
     }
-    info = describe(source, sensor_size=sensor_size, layout=layout)
-    if not info.report.events:
-        raise EventFormatError(f"{source}: the recording is empty")
-    size = info.sensor_size
     shift = info.report.first_us if start_at_zero else 0
 
     def pieces() -> Iterator[np.ndarray]:
-        for part in read_windows(source, max_events=CHUNK_EVENTS, sensor_size=size, **options):
+        # Events too late for a window find their place only among all others.
+        if on_disorder == "sort" and info.report.largest_step_back_us > REORDER_US:
+            parts: Iterable[Recording] = [read_recording(source, **options)]
+        else:
+            parts = read_windows(source, max_events=CHUNK_EVENTS, **options)
+        for part in parts:
             part.events["t"] -= shift
             yield part.events
 
-    written = EventInspector(size)  # what is left after the repairs asked for
-    for events in pieces():
-        written.add(events)
-    with _naming_target(target), replacing(target) as temporary:
-        writer(temporary, written.report(), size, pieces())
-    return describe(target, sensor_size=size)
+    return write_stream(target, pieces(), info.sensor_size, overwrite=overwrite)
 
 
 def write_stream(
@@ -139,19 +155,38 @@ def write_stream(
     Raises
     ------
     EventFormatError
-        As `write_recording`; nothing is left behind.
+        As `write_recording`; what `chunks` raises comes through as it is. Nothing is left behind.
     """
     path, writer = _target(path, overwrite)
     inspector = EventInspector(sensor_size)
     with _naming_target(path), TemporaryFile(dir=path.parent) as spool:
-        for events in chunks:
+        for events in _from_source(chunks):
             inspector.add(events)
             spool.write(events.tobytes())
         report = inspector.report()
+        _check_recording(report)
         spool.seek(0)
         with replacing(path) as temporary:
             writer(temporary, report, sensor_size, _spooled(spool))
     return describe(path, sensor_size=sensor_size)
+
+
+def _from_source(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The chunks; an error of theirs is about what is read, not about the file being written."""
+    try:
+        yield from chunks
+    except EventFormatError as error:
+        raise NamedError(str(error)) from error
+
+
+def _check_recording(report: EventReport) -> None:
+    """Refuse to write what no reader would take back."""
+    if report.outside or report.bad_polarities or report.steps_back:
+        raise EventFormatError(f"the events are no recording: {'; '.join(report.problems())}")
+    if not -MAX_TIME_US <= report.first_us <= report.last_us <= MAX_TIME_US:
+        raise EventFormatError(
+            f"times must lie within ±2**61 µs, got {report.first_us} to {report.last_us}"
+        )
 
 
 def _spooled(spool: IO[bytes]) -> Iterator[np.ndarray]:
@@ -176,9 +211,11 @@ def _target(path: str | Path, overwrite: bool) -> tuple[Path, Writer]:
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise EventFormatError(
-            f"{path}: cannot write {path.suffix or 'files without an ending'!r}; "
+            f"{path}: cannot write {path.suffix or 'files without an ending'}; "
             f"there are writers for {', '.join(WRITERS)}"
         )
+    if not path.parent.is_dir():
+        raise EventFormatError(f"{path}: there is no folder {path.parent}; create it first")
     if path.exists() and not overwrite:
         raise EventFormatError(f"{path}: exists already; choose another name, or overwrite it")
     return path, writer

@@ -106,7 +106,7 @@ def _read_file(path: Path) -> _Track:
         raise EventFormatError(f"{path}: there is no such file or folder")
     if path.suffix.lower() not in TEXT_ENDINGS + ARRAY_ENDINGS:
         raise EventFormatError(
-            f"{path}: no reader for {path.suffix or 'files without an ending'!r}; "
+            f"{path}: no reader for {path.suffix or 'files without an ending'}; "
             f"there are readers for {', '.join(TEXT_ENDINGS + ARRAY_ENDINGS)} and folders"
         )
     if path.stat().st_size > MAX_BYTES:
