@@ -17,7 +17,8 @@ from PIL import Image
 
 from snn.events.recording import Recording
 from spikeface.errors import ConfigError, OutputError
-from spikeface.figure_style import PAPER, compact, styled
+from spikeface.figure_style import PAPER, styled
+from spikeface.number_text import compact
 from spikeface.runs import writing
 from spikeface.spike_figures import OFF, ON, polarity_image
 

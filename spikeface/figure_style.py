@@ -110,11 +110,3 @@ def inline_svg(svg: str, *, label: str) -> str:
 def short(text: str, length: int = 14) -> str:
     """A name that fits beside an axis."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def compact(value: float) -> str:
-    """A count in few characters: 850, 5.4k, 412k, 2.9M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"

@@ -27,11 +27,11 @@ from spikeface.figure_style import (
     ON_BLUE,
     ORANGE,
     PAPER,
-    compact,
     new_figure,
     short,
     styled,
 )
+from spikeface.number_text import compact
 from spikeface.runs import writing
 from spikeface.spike_figures import polarity_image
 

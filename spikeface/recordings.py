@@ -11,8 +11,7 @@ from typing import Any
 
 from snn.errors import EventFormatError
 from snn.events.formats import RecordingInfo, TableLayout, convert, describe, read_windows
-from spikeface.event_view import save_view
-from spikeface.figure_style import compact
+from spikeface.number_text import compact
 
 VIEW_CHUNK_EVENTS = 1 << 20
 
@@ -151,6 +150,8 @@ def view_file(
     EventFormatError
         For a recording that cannot be read, or without events.
     """
+    from spikeface.event_view import save_view  # matplotlib takes long to load
+
     options = options or ReadOptions()
     section = inspect_file(source, options)
     if not section["events"]:

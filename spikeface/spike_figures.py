@@ -19,11 +19,11 @@ from spikeface.figure_style import (
     GRID,
     MUTED,
     ORANGE,
-    compact,
     new_figure,
     short,
     styled,
 )
+from spikeface.number_text import compact
 
 RASTER_NEURONS = 32  # rows of a layer; of more that spike a fixed random choice is shown
 FRAMES_SHOWN = 12
