@@ -196,6 +196,23 @@ def test_face_reflection(width):
     assert seen == {True, False}
 
 
+def test_face_reflection_of_one_column_is_that_column():
+    frames = np.arange(6, dtype=np.uint8).reshape(1, 2, 3, 1)
+    for seed in range(4):
+        reflected = a.FaceReflection(probability=1.0)(frames, np.random.default_rng(seed))
+        np.testing.assert_array_equal(reflected, frames)
+
+
+def test_what_is_shifted_out_of_the_frame_is_lost():
+    torch = pytest.importorskip("torch", reason="batches are augmented in torch")
+    from snn.events.augment.batch import AugmentConfig, augment
+
+    config = AugmentConfig(flip=0.0, shift=5)
+    shifted = augment(torch.ones(200, 1, 1, 3, 3), config, torch.Generator().manual_seed(0))
+    kept = set(shifted.sum((1, 2, 3, 4)).int().tolist())
+    assert kept == {0, 1, 2, 3, 4, 6, 9}  # products of 0 to 3 rows and 0 to 3 columns
+
+
 @pytest.mark.parametrize("published", [True, False])
 def test_the_whole_pipeline(published):
     recording = Recording(random_events(20_000, size=(200, 200)), (200, 200))

@@ -155,6 +155,12 @@ def test_nothing_is_overwritten_or_left_behind(faces, tmp_path, monkeypatch):
     assert not list((tmp_path / "set").iterdir())
 
 
+def fractional(group):
+    ends = group["ends"][...] + 0.0
+    del group["ends"]
+    group["ends"] = ends
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
@@ -163,6 +169,8 @@ def test_nothing_is_overwritten_or_left_behind(faces, tmp_path, monkeypatch):
         (lambda file: file["test/x"].resize(5, axis=0), "not one table"),
         (lambda file: file["train/ends"].__setitem__(-1, 0), "clips end at 0, there are"),
         (lambda file: file.__delitem__("test"), "not a readable set"),
+        (lambda file: file["test/subjects"].__setitem__(0, 0), "subject 0 .* both train and test"),
+        (lambda file: fractional(file["train"]), "must be whole numbers"),
     ],
 )
 def test_a_foreign_or_damaged_set_is_refused(faces, tmp_path, damage, problem):

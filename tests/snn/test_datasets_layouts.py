@@ -18,6 +18,7 @@ from snn.events.datasets import (
     open_dataset,
     verify,
 )
+from snn.events.datasets.protocols import strict_splits
 from snn.events.frames import count_frames
 
 FLAGS = "0;0;0;1;1;0;0;1;0;0"
@@ -397,3 +398,22 @@ def test_unreadable_by_permission_is_a_finding(ckplus):
     path.chmod(0)
     report = verify(CKPlusDVS(ckplus))
     assert [file for file, _ in report.unreadable] == [str(path)]
+
+
+@pytest.mark.parametrize("people", [[], ["a"] * 4, ["a", "b", "b"]])
+def test_fewer_than_three_subjects_cannot_be_split(people):
+    subjects, labels = np.array(people, np.str_), np.zeros(len(people), np.int64)
+    with pytest.raises(DatasetError, match="takes at least 3"):
+        strict_splits(labels, subjects, ("happy",), fold=0, n_folds=3, seed=0)
+
+
+def test_as_many_folds_as_subjects():
+    subjects, labels = np.array(["a", "b", "c", "a"]), np.array([0, 1, 0, 1])
+    tested = []
+    for fold in range(3):
+        splits = strict_splits(labels, subjects, ("x", "y"), fold=fold, n_folds=3, seed=0)
+        held = [set(subjects[part]) for part in (splits.train, splits.validation, splits.test)]
+        assert [len(people) for people in held] == [1, 1, 1]
+        assert set.union(*held) == {"a", "b", "c"}
+        tested += splits.test.tolist()
+    assert sorted(tested) == [0, 1, 2, 3]

@@ -356,6 +356,10 @@ def test_all_problems_of_the_parameters_are_reported_at_once():
             intensity_range=(1.0, 0.5),
             classes=("happy", "joy"),
             backgrounds=(),
+            validation_subjects=0,
+            seed=-1,
         )
     for name in ("duration_ms", "blink_probability", "intensity_range", "classes", "backgrounds"):
         assert name in str(caught.value)
+    assert "validation_subjects must be above 0, got 0" in str(caught.value)
+    assert "seed must be 0 or more, got -1" in str(caught.value)

@@ -303,3 +303,32 @@ def test_names_say_everything_and_the_input_stays(recording):
     for representation in (f.ACC(), f.SAE(), f.TBR(), f.Tencode(), f.VoxelGrid(n_bins=3)):
         representation(recording)
     np.testing.assert_array_equal(recording.events, before)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda r: f.TBRTensor(size=(0, 0))(r),
+        lambda r: f.binary_frames(r, n_bins=2, window_us=90_000, size=(0, 8)),
+        lambda r: f.slice_frames(r, (np.array([0]), np.array([10])), size=(2, 2)),
+        lambda r: f.slice_frames(r, (np.array([0]), np.array([5001]))),
+        lambda r: f.slice_frames(r, (np.array([-1]), np.array([10]))),
+    ],
+)
+def test_nothing_is_read_or_written_outside_of_the_arrays(recording, cut):
+    with pytest.raises(ValueError, match=r"frames of \d|slices of events"):
+        cut(recording)
+
+
+@pytest.mark.parametrize(
+    ("represent", "error"),
+    [
+        (lambda: f.WindowBinFrames(n_bins=0, window_us=100), EventFormatError),
+        (lambda: f.WindowBinFrames(n_bins=4, window_us=3), EventFormatError),
+        (lambda: f.OverWindows(image=f.ACC(), window_us=100, hop_us=0), ValueError),
+        (lambda: f.SpikingFERFrames(events_per_frame=0), ValueError),
+    ],
+)
+def test_numbers_that_cut_nothing_are_refused(recording, represent, error):
+    with pytest.raises(error):
+        represent()(recording)

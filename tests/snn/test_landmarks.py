@@ -318,3 +318,36 @@ def test_without_mediapipe_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(DatasetError, match=r"mediapipe==0\.10\.14.*spikeface\[landmarks\]"):
         detect_landmarks([np.zeros((10, 10), np.uint8)])
+
+
+def test_gaps_of_arrays_in_fortran_order_are_filled(tmp_path):
+    track = np.asfortranarray(TRACK)
+    track[1] = np.nan
+    np.testing.assert_allclose(fill_gaps(track), TRACK)
+    np.save(tmp_path / "track.npy", track)
+    np.testing.assert_allclose(read_landmarks(tmp_path / "track.npy"), TRACK)
+
+
+def test_a_frame_number_beyond_64_bits(tmp_path):
+    row = ["1e300", "0", "0", "1", "1", *(f"{v:.3f}" for v in FACE.T.ravel())]
+    path = tmp_path / "faces.csv"
+    path.write_text(",".join(OPENFACE_NAMES) + "\n" + ",".join(row) + "\n")
+    assert read_landmarks(path).shape == (1, 68, 2)
+
+
+def test_damaged_archives_are_refused(tmp_path):
+    path = tmp_path / "faces.npz"
+    np.savez_compressed(path, landmarks=np.random.default_rng(0).normal(size=(9, 68, 2)))
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 97):
+        path.write_bytes(whole[:position] + b"\xff\xff" + whole[position + 2 :])
+        with pytest.raises(EventFormatError, match=re.escape(str(path))):
+            read_landmarks(path)
+
+
+def test_an_archive_that_claims_too_much_is_refused(tmp_path):
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**13, 68, 2)}
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("a.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(EventFormatError, match="no readable array"):
+        read_landmarks(tmp_path / "a.npz")

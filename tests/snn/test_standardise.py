@@ -290,6 +290,8 @@ def test_incomplete_landmarks_and_empty_crops_are_refused():
         plan_standardise(landmarks)
     with pytest.raises(EventFormatError, match="at least 4×4"):
         plan_standardise(FACE[None], crop=CropFactors(height_factor=0.01, width_factor=1.0))
+    with pytest.raises(EventFormatError, match="at least 4×4"):
+        Box(0.0, 0.0, np.inf, np.inf)
 
 
 def test_a_folder_of_images_is_written_whole(tmp_path):

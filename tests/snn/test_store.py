@@ -17,8 +17,9 @@ import pytest
 
 from snn.errors import DatasetError
 from snn.events.datasets import FolderSet, FrameStore, plan_store, provenance, store
-from snn.events.frames import binary_frames
+from snn.events.frames import Resized, binary_frames
 from snn.events.recording import Recording
+from snn.files import replacing
 
 N_FILES = 12
 represent = partial(binary_frames, n_bins=4, window_us=300_000, size=(20, 20))
@@ -124,10 +125,13 @@ def test_code_is_part_of_the_key(dataset, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     import mine
 
-    before = plan_store(dataset, mine.Frames())
-    assert plan_store(dataset, mine.Frames()) == before
-    module.write_text(CHILD + "# another version\n")
-    assert plan_store(dataset, mine.Frames()).key != before.key
+    frames = mine.Frames()
+    for representation in (frames, Resized(frames=frames, size=(8, 8)), partial(frames)):
+        module.write_text(CHILD)
+        before = plan_store(dataset, representation)
+        assert plan_store(dataset, representation) == before
+        module.write_text(CHILD + "# another version\n")
+        assert plan_store(dataset, representation).key != before.key
 
 
 @dataclass
@@ -282,3 +286,25 @@ def test_two_processes_take_turns(dataset, tmp_path, slow_frames):
     assert child.wait() == 0
     assert advanced == []  # the child wrote everything while this process waited
     assert len(built) == N_FILES
+
+
+def test_marks_without_frames_are_not_believed(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CHUNK_BYTES", 2 * SAMPLE_BYTES)
+    done = []
+
+    def stop(n):
+        done.append(n)
+        if len(done) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FrameStore.build(dataset, tmp_path, represent, progress=stop)
+    (partial_folder,) = tmp_path.glob("*.partial")
+    (partial_folder / "frames.npy").unlink()
+    built = FrameStore.build(dataset, tmp_path, represent)
+    for index in range(N_FILES):
+        np.testing.assert_array_equal(built[index][0], represent(dataset.recording(index)))
+
+
+def test_code_of_the_package_outside_of_events_is_part_of_the_key():
+    assert provenance.code_digest(replacing) != provenance.code_digest(binary_frames)

@@ -72,6 +72,8 @@ def _shift(clip: torch.Tensor, dy: int, dx: int) -> torch.Tensor:
 
 
 def _overlap(size: int, offset: int) -> tuple[slice, slice]:
+    """Where pixels go and where they come from; both empty beyond `size`."""
+    offset = max(-size, min(offset, size))
     return (
         slice(max(offset, 0), size + min(offset, 0)),
         slice(max(-offset, 0), size - max(offset, 0)),

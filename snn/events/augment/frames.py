@@ -80,12 +80,13 @@ class FaceReflection:
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if rng.random() >= self.probability:
             return frames
-        half = frames.shape[-1] // 2
+        width = frames.shape[-1]
+        half, right = width // 2, width - width // 2
         reflected = frames.copy()
         if rng.random() < 0.5:
-            reflected[..., -half:] = frames[..., :half][..., ::-1]
+            reflected[..., right:] = frames[..., :half][..., ::-1]
         else:
-            reflected[..., :half] = frames[..., -half:][..., ::-1]
+            reflected[..., :half] = frames[..., right:][..., ::-1]
         return reflected
 
 

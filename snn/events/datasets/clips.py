@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -177,15 +178,23 @@ def _read(file: h5py.File, path: Path) -> EventSet:
     width, height = (int(n) for n in file.attrs["sensor_size"])
     duration_us = int(file.attrs["duration_us"])
     classes = tuple(json.loads(file.attrs["classes"]))
+    splits = {
+        name: _read_split(file[name], path, (width, height), duration_us, len(classes))
+        for name in SPLITS
+    }
+    for one, other in combinations(SPLITS, 2):
+        shared = np.intersect1d(splits[one].subjects, splits[other].subjects)
+        if len(shared):
+            raise DatasetError(
+                f"subject {shared[0]} ({len(shared)} in all) is in both {one} and {other}; "
+                "splits must not share faces"
+            )
     return EventSet(
         source=path,
         classes=classes,
         sensor_size=(width, height),
         duration_us=duration_us,
-        splits={
-            name: _read_split(file[name], path, (width, height), duration_us, len(classes))
-            for name in SPLITS
-        },
+        splits=splits,
         parameters=json.loads(file.attrs["parameters"]),
     )
 
@@ -197,7 +206,9 @@ def _read_split(
     if len(sizes) != 1 or len(shape := sizes.pop()) != 1:
         raise DatasetError(f"{group.name}: columns x, y, t, p are not one table")
     ends, labels, subjects = (group[name][...] for name in ("ends", "labels", "subjects"))
-    lengths = np.diff(ends, prepend=0)
+    if any(column.dtype.kind not in "iu" for column in (ends, labels, subjects)):
+        raise DatasetError(f"{group.name}: ends, labels and subjects must be whole numbers")
+    lengths = np.diff(ends.astype(np.int64), prepend=0)
     if not len(ends) == len(labels) == len(subjects) or len(ends) == 0:
         raise DatasetError(f"{group.name}: holds {len(ends)} clips and {len(labels)} labels")
     if ends[-1] != shape[0] or (lengths < 0).any():

@@ -84,7 +84,10 @@ def published_splits(
             "tested on, so the score is optimistic."
         )
     if not len(train) or not len(test):
-        raise DatasetError(f"{source}: {len(train)} training and {len(test)} test samples")
+        raise DatasetError(
+            f"{source}: {len(train)} training and {len(test)} test samples; "
+            "a split needs both, use protocol 'strict'"
+        )
     notes.append(_leakage(subjects, train, test))
     return Splits(
         train=train,
@@ -130,6 +133,11 @@ def strict_splits(
         raise DatasetError(
             f"the subject of {np.sum(subjects == '')} samples is not known: a split by subject "
             "needs them; give subject_pattern"
+        )
+    if len(people) < 3:
+        raise DatasetError(
+            f"{len(people)} subjects: to train, validate and test on different ones takes at "
+            "least 3; add recordings of others, or give a subject_pattern that tells them apart"
         )
     if not 3 <= n_folds <= len(people):
         raise DatasetError(

@@ -1,6 +1,6 @@
 """What a cached result was made with: the description and the code of a representation.
 
->>> described(SpikingFerFrames(n_steps=6)), code_digest(SpikingFerFrames(n_steps=6))
+>>> described(SpikingFERFrames(n_frames=6)), code_digest(SpikingFERFrames(n_frames=6))
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,34 @@ def code_digest(representation: Callable[..., Any]) -> str:
     """SHA-256 of the source that a representation runs.
 
     All of ``snn.events``, since frames are made of readers and kernels; for a representation from
-    elsewhere also the file that defines it and the version of its package.
+    elsewhere, or one that holds such a callable in a field, also the file that defines it and the
+    version of its package.
     """
-    target = getattr(representation, "func", representation)
-    kind = target if isinstance(target, types.FunctionType) else type(target)
     digest = hashlib.sha256(_events_digest())
-    if not kind.__module__.startswith("snn."):
+    for piece in _pieces(representation):
+        kind = piece if isinstance(piece, (types.FunctionType, type)) else type(piece)
+        if kind.__module__.startswith("snn.events."):
+            continue
         package = sys.modules.get(kind.__module__.partition(".")[0])
         digest.update(str(getattr(package, "__version__", "")).encode())
         with suppress(TypeError, OSError):  # built into the interpreter: its version says it all
             digest.update(Path(inspect.getfile(kind)).read_bytes())
     return digest.hexdigest()
+
+
+def _pieces(representation: Any) -> Iterator[Any]:
+    """A representation and the callables in the fields of a dataclass or bound by a partial."""
+    if hasattr(representation, "func") and hasattr(representation, "keywords"):
+        held = [representation.func, *representation.args, *representation.keywords.values()]
+    else:
+        yield representation
+        is_object = is_dataclass(representation) and not isinstance(representation, type)
+        held = (
+            [getattr(representation, f.name) for f in fields(representation)] if is_object else []
+        )
+    for part in held:
+        if callable(part):
+            yield from _pieces(part)
 
 
 @cache

@@ -220,6 +220,8 @@ def _write(
     partial.mkdir(exist_ok=True)
     n_chunks = -(-plan.samples // plan.chunk_samples)
     frames_path, marks_path = partial / "frames.npy", partial / "chunks_done"
+    if not frames_path.exists():  # somebody made room: the marks speak of frames that are gone
+        marks_path.unlink(missing_ok=True)
     start = _begin(frames_path, plan)
     marks_path.touch()
     with frames_path.open("r+b") as frames, marks_path.open("r+b") as marks:

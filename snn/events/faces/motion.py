@@ -305,7 +305,7 @@ def _draw_distractor(
     sways: dict[str, tuple[Sway, ...]],
     rng: np.random.Generator,
 ) -> Speech | None:
-    """Speech, a nod or a head shake, none of which says anything about the class."""
+    """Speech, a nod or a head shake, whichever the class; `always` one for neutral clips."""
     happens = rng.random() < parameters.distractor_probability or always
     kind = rng.integers(3)
     frequency_hz, amount = rng.uniform(1.5, 4.0), rng.uniform(0.4, 1.0)

@@ -83,7 +83,8 @@ class FaceSetParameters:
     turn_motion_deg : float
         Largest amplitude of turning and nodding.
     blink_probability, gaze_probability, distractor_probability : float
-        Share of clips with a blink, a gaze shift, and with speech, a nod or a head shake.
+        Share of clips with a blink, a gaze shift, and with speech, a nod or a head shake (neutral
+        clips always have one of these three).
     light_slope : float
         Largest sideways slope of the light: 0 from the front, 1 from 45 degrees.
     light_change, flicker : float
@@ -145,7 +146,8 @@ class FaceSetParameters:
 def _parameter_problems(parameters: FaceSetParameters) -> list[str]:
     problems = []
     values = vars(parameters)
-    for name in ("duration_ms", "frame_rate_hz", "clips_per_class", "max_step_px"):
+    subjects = ("train_subjects", "validation_subjects", "test_subjects")
+    for name in ("duration_ms", "frame_rate_hz", "clips_per_class", "max_step_px", *subjects):
         if not values[name] > 0:
             problems.append(f"{name} must be above 0, got {values[name]}")
     for name, value in values.items():
@@ -161,6 +163,8 @@ def _parameter_problems(parameters: FaceSetParameters) -> list[str]:
         unknown = [value for value in chosen if value not in allowed]
         if unknown or not chosen or len(set(chosen)) != len(chosen):
             problems.append(f"{name} must be different ones of {', '.join(allowed)}, got {chosen}")
+    if parameters.seed < 0:
+        problems.append(f"seed must be 0 or more, got {parameters.seed}")
     if min(parameters.sensor_size) < SMALLEST_SENSOR:
         problems.append(
             f"a face needs {SMALLEST_SENSOR} pixels each way, got {parameters.sensor_size}"

@@ -49,9 +49,25 @@ def slice_frames(
     ------
     EventFormatError
         When the frames would need more than ``MAX_FRAME_BYTES``.
+    ValueError
+        For slices beyond the events, frames without pixels, or a `size` without its `tables`.
     """
     starts, ends = slices
     width, height = size or recording.sensor_size
+    # The kernel looks at no bounds: it would write into foreign memory.
+    if min(width, height) < 1 or (
+        tables is None and (width, height) != tuple(recording.sensor_size)
+    ):
+        raise ValueError(
+            f"frames of {width}×{height} pixels of a {recording.sensor_size[0]}×"
+            f"{recording.sensor_size[1]} sensor; each side must be at least 1, and another size "
+            "than the sensor's needs tables"
+        )
+    if len(starts) and (starts.min() < 0 or ends.max() > len(recording)):
+        raise ValueError(
+            f"slices of events {starts.min()} to {ends.max()}, there are {len(recording)}; "
+            "cut slices from the recording that they are applied to"
+        )
     shape = (len(starts), 2, height, width)
     dtype: type = np.uint8 if binary else np.uint16
     needed = math.prod(shape) * np.dtype(dtype).itemsize
@@ -127,11 +143,6 @@ def _window_frames(
 ) -> np.ndarray:
     if not len(recording):
         raise EventFormatError(f"{recording.source}: there are no events to make frames of")
-    if n_bins < 1 or window_us < n_bins:
-        raise EventFormatError(
-            f"a window of {window_us} µs cannot hold {n_bins} bins; "
-            "use at least one bin and one microsecond per bin"
-        )
     start = int(recording.events["t"][0]) if start_us is None else start_us
     slices = window_bins(recording.events, n_bins, start_us=start, window_us=window_us)
     size = size or recording.sensor_size

@@ -179,9 +179,9 @@ def voxel_grid(recording: Recording, n_bins: int) -> np.ndarray:
     """Sum of polarities (±1), each event shared between the two bins around its time.
 
     With ``τ = n_bins · (t - t_first) / (t_last - t_first)`` and ``k = ⌊τ⌋``, bin ``k`` gets
-    ``1 - (τ - k)`` and bin ``k + 1`` gets ``τ - k``, where these bins exist. Source: A. Z. Zhu et
-    al., "Unsupervised Event-based Learning of Optical Flow, Depth, and Egomotion", CVPR 2019, as
-    in tonic's ToVoxelGrid.
+    ``1 - (τ - k)`` and bin ``k + 1`` gets ``τ - k``, where these bins exist: tonic's ToVoxelGrid,
+    after A. Z. Zhu et al., "Unsupervised Event-based Learning of Optical Flow, Depth, and
+    Egomotion", CVPR 2019, where the factor is ``n_bins - 1`` and so no share is lost.
 
     Returns
     -------

@@ -4,7 +4,8 @@ Calling one does what the function of its docstring does. Two equal ones give eq
 ``repr`` says everything that the array depends on, so it can be the key of a cache.
 
 Sparse recordings are defined: a representation with a fixed number of bins gives that many frames,
-empty ones where there are no events; one that cuts windows gives at least one frame.
+empty ones where there are no events; one that cuts windows gives at least one frame, except
+`OverWindows`, which gives none where no window fits.
 
 >>> EqualTimeFrames(n_bins=4, binary=True)
 EqualTimeFrames(binary=True, n_bins=4, overlap=0.0, drop_tail=False)
@@ -166,6 +167,12 @@ class SpikingFERFrames:
     events_per_frame: int = 2500
     size: tuple[int, int] | None = (128, 128)
 
+    def __post_init__(self) -> None:
+        if self.n_frames < 1 or self.events_per_frame < 1:
+            raise ValueError(
+                f"{self.n_frames} frames of {self.events_per_frame} events; both must be at least 1"
+            )
+
     def __call__(self, recording: Recording) -> np.ndarray:
         frames = slice_frames(recording, self.slices(len(recording)), binary=True)
         return frames if self.size is None else resize_nearest(frames, self.size)
@@ -303,7 +310,7 @@ class OverWindows:
 
     def slices(self, recording: Recording) -> Slices:
         """First event and end of each window, also of those with too few events."""
-        hop = self.hop_us or self.window_us
+        hop = self.window_us if self.hop_us is None else self.hop_us
         if self.window_us < 1 or hop < 1:
             raise ValueError(
                 f"a window of {self.window_us} µs every {hop} µs; both must be above 0"

@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 
+from snn.errors import EventFormatError
 from snn.events.frames.kernels import first_at
 
 Slices = tuple[np.ndarray, np.ndarray]
@@ -181,7 +182,17 @@ def window_bins(events: np.ndarray, n_bins: int, *, start_us: int, window_us: in
     """Bins of equal duration of a stated window: bin ``(t - start)·n_bins // window``.
 
     Events outside the window are in no bin.
+
+    Raises
+    ------
+    EventFormatError
+        For less than one bin, or a window shorter than one microsecond per bin.
     """
+    if n_bins < 1 or window_us < n_bins:
+        raise EventFormatError(
+            f"a window of {window_us} µs cannot hold {n_bins} bins; "
+            "use at least one bin and one microsecond per bin"
+        )
     edges = start_us - (-np.arange(n_bins + 1) * window_us // n_bins)
     indices = first_at(events, edges)
     return indices[:-1], indices[1:]

@@ -144,7 +144,8 @@ def fill_gaps(
     EventFormatError
         For a longer gap, or a gap at the beginning or end, which has only one side to go by.
     """
-    landmarks = np.array(landmarks, np.float64)
+    # In C order, so that the columns below are views: an array in Fortran order would be copied.
+    landmarks = np.array(landmarks, np.float64, order="C")
     missing = is_missing(landmarks)
     if not missing.any():
         return landmarks

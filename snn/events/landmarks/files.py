@@ -18,7 +18,9 @@ one pixel to the right and down of ours; that moves a crop by one pixel and alig
 from __future__ import annotations
 
 import re
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,18 @@ MAX_FRAMES = 100_000  # about an hour at 30 frames/s
 MAX_BYTES = 1 << 30
 N_NUMBERS = 2 * N_POINTS
 FRAME_COLUMN, SUCCESS_COLUMN = "frame", "success"
+# What NumPy and zipfile raise for damaged arrays and archives; a header may claim any size.
+UNREADABLE = (
+    ValueError,
+    EOFError,
+    KeyError,
+    OSError,
+    MemoryError,
+    RuntimeError,  # encrypted, or compressed in a way that is not supported
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,  # of a damaged header
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +177,7 @@ def _spread(points: np.ndarray, places: list[str], numbers: np.ndarray, source: 
         raise EventFormatError(
             f"{source}: frames {numbers[0]} to {numbers[-1]} are more than {MAX_FRAMES}"
         )
-    where = numbers - numbers[0]
+    where = (numbers - numbers[0]).astype(np.int64)  # numbers may be beyond 64 bits, not these
     spread = np.full((where[-1] + 1, N_POINTS, 2), np.nan)
     spread[where] = points
     all_places = [str(source)] * len(spread)
@@ -179,7 +193,7 @@ def _read_array(path: Path) -> _Track:
             if path.suffix.lower() == ".npz"
             else np.load(path, mmap_mode="r", allow_pickle=False)
         )
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise EventFormatError(f"{path}: is no readable array of numbers ({error})") from error
     if not isinstance(points, np.ndarray) or points.shape[-2:] != (N_POINTS, 2):
         raise EventFormatError(

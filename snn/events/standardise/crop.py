@@ -52,7 +52,8 @@ class Box:
     height: float
 
     def __post_init__(self) -> None:
-        if not (min(self.width, self.height) >= SMALLEST_BOX_PX and np.isfinite(self.x + self.y)):
+        numbers = (self.x, self.y, self.width, self.height)
+        if not (min(self.width, self.height) >= SMALLEST_BOX_PX and np.isfinite(numbers).all()):
             raise EventFormatError(
                 f"a crop of {self.width:.3g}×{self.height:.3g} pixels; at least "
                 f"{SMALLEST_BOX_PX:g}×{SMALLEST_BOX_PX:g} are needed: check the landmarks"
