@@ -242,6 +242,37 @@ def test_temporal_binary_by_hand():
         f.TBR(n_bins=9)(hand_made())
 
 
+def test_temporal_binary_of_a_stream_by_hand():
+    # bins of 10 µs, four an image: bins 0, 1, 2 | 4; the third image would be of the last event
+    images = f.TBRStream(bin_us=10, n_bins=4)(hand_made())
+    assert images.tolist() == [[[8, 4, 0], [0, 0, 2]], [[0, 8, 0], [0, 0, 0]]]
+    assert f.TBRStream(bin_us=30, n_bins=1)(hand_made()).shape == (2, 2, 3)
+    assert f.TBRStream()(EMPTY).shape == f.TBRStream()(ONE).shape == (0, 16, 24)
+    with pytest.raises(ValueError, match="1 to 8 bins"):
+        f.TBRStream(n_bins=9)(hand_made())
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (3, 8, 3), (5, 5), (720, 1280)])
+def test_padding_to_a_square_keeps_the_middle(shape):
+    image = np.random.default_rng(0).integers(1, 256, shape).astype(np.uint8)
+    side = max(shape[:2])
+    square = f.resize_square(image, side)
+    assert square.shape == (side, side, *shape[2:])
+    top, left = ((side - n) // 2 for n in shape[:2])
+    np.testing.assert_array_equal(square[top : top + shape[0], left : left + shape[1]], image)
+    assert np.count_nonzero(square) == image.size
+
+
+def test_the_square_is_resized_as_torch_does():
+    torch = pytest.importorskip("torch")
+    image = np.random.default_rng(1).random((260, 346), np.float32)
+    padded = torch.nn.functional.pad(torch.from_numpy(image), (0, 0, 43, 43), value=3)
+    theirs = torch.nn.functional.interpolate(padded[None, None], size=(200, 200), mode="bilinear")
+    np.testing.assert_allclose(
+        f.resize_square(image, 200, background=3), theirs[0, 0].numpy(), atol=1e-4
+    )
+
+
 def test_temporal_quaternary_by_hand():
     places = np.argwhere(f.TQR()(hand_made())).tolist()  # bin, polarity, row, column
     assert places == [[0, 1, 0, 0], [1, 1, 0, 1], [2, 0, 1, 2], [4, 0, 0, 1], [7, 1, 1, 2]]

@@ -22,13 +22,14 @@ from snn.events.frames.representations import (
     Resized,
     SignedSum,
     SpikingFERFrames,
+    TBRStream,
     TBRTensor,
     Tencode,
     TimeWindowFrames,
     VoxelGrid,
     WindowBinFrames,
 )
-from snn.events.frames.resize import resize_nearest
+from snn.events.frames.resize import resize_nearest, resize_square
 
 __all__ = [
     "ACC",
@@ -44,6 +45,7 @@ __all__ = [
     "Resized",
     "SignedSum",
     "SpikingFERFrames",
+    "TBRStream",
     "TBRTensor",
     "Tencode",
     "TimeWindowFrames",
@@ -52,5 +54,6 @@ __all__ = [
     "binary_frames",
     "count_frames",
     "resize_nearest",
+    "resize_square",
     "slice_frames",
 ]

@@ -222,6 +222,17 @@ class TBR:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TBRStream:
+    """`images.temporal_binary_images`."""
+
+    bin_us: int = 15_000
+    n_bins: int = images.BITS
+
+    def __call__(self, recording: Recording) -> np.ndarray:
+        return images.temporal_binary_images(recording, bin_us=self.bin_us, n_bins=self.n_bins)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TBRTensor:
     """`images.temporal_binary`."""
 
