@@ -19,7 +19,11 @@ class Advance:
         self._bar = bar
 
     def __call__(self, count: int) -> None:
-        self._bar.update(count)
+        if self._bar.n == 0:  # the first one also compiles: time left counts from here
+            self._bar.n = self._bar.initial = self._bar.last_print_n = count
+            self._bar.unpause()
+        else:
+            self._bar.update(count)
 
     def note(self, text: str) -> None:
         """Show a short remark behind the bar."""
