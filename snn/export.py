@@ -1,7 +1,7 @@
 """Trained network to NIR: the float network that any framework can read.
 
 NIR describes neurons in continuous time and cannot say how they were stepped. That goes into the
-metadata of each neuron node: ``dt`` (seconds), ``reset`` (``"zero"``) and, for weights that are
+metadata of each neuron node: ``dt`` (seconds), ``reset`` and, for weights that are
 already on the chip's grid, ``weight_scale``. A layer ``v' = (1 - decay) v + gain * x`` is the
 forward Euler step of NIR's LIF with ``tau = dt / decay`` and ``r = gain / decay``.
 
@@ -11,6 +11,7 @@ forward Euler step of NIR's LIF with ``tau = dt / decay`` and ``r = gain / decay
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import nir
 import numpy as np
 
 from snn.files import replacing
-from snn.models import SpikingNetwork, TrainedLayer
+from snn.models.layers import INPUT, Accumulator, Add, Layer, MaxPool, Spiking
+from snn.models.network import SpikingNetwork, TrainedLayer
 
 
 def write_nir(
@@ -52,53 +54,109 @@ def write_nir(
 
 
 def to_nir(network: SpikingNetwork, *, input_shape: tuple[int, ...], dt_us: int) -> nir.NIRGraph:
-    """The trained network as a chain of NIR nodes named ``<layer>.synapse`` and ``<layer>``."""
-    dt_s = dt_us * 1e-6
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(input_shape))}
-    shape = input_shape
-    for layer in network.trained_layers():
-        name = layer.shape.name
-        if layer.shape.is_conv:
-            synapse = _conv(layer, shape)
-            shape = tuple(int(n) for n in synapse.output_type["output"])
+    """The trained network as NIR nodes named ``<layer>`` and ``<layer>.synapse``.
+
+    What several edges bring to a node adds up. Max pooling of spikes becomes a sum of each window
+    and a threshold below one spike: their OR, exactly.
+    """
+    trained, dt_s = network.trained_layers(), dt_us * 1e-6
+    graph = _Graph(input_shape)
+    for layer in network.layers:
+        if isinstance(layer, Add):
+            graph.sums[layer.name] = layer.sources
+        elif isinstance(layer, MaxPool):
+            graph.chain(layer, _or_of_windows(layer))
         else:
-            if len(shape) > 1:
-                nodes[f"{name}.flatten"] = nir.Flatten(
-                    {"input": np.array(shape)}, start_dim=0, end_dim=-1
-                )
-            synapse = nir.Affine(layer.weight, layer.bias)
-            shape = (layer.shape.outputs,)
-        nodes[f"{name}.synapse"] = synapse
-        nodes[name] = _neuron(layer, shape, dt_s)
-    nodes["output"] = nir.Output(np.array(shape))
-    names = list(nodes)
-    return nir.NIRGraph(nodes, list(pairwise(names)))
+            graph.chain(layer, _synapse_and_neurons(trained[layer.name], dt_s))
+    graph.chain(
+        replace(network.layers[-1], name="output", sources=(network.layers[-1].name,)),
+        {"output": nir.Output(np.array(network.layers[-1].shape))},
+    )
+    return nir.NIRGraph(graph.nodes, graph.edges)
 
 
-def _conv(layer: TrainedLayer, input_shape: tuple[int, ...]) -> nir.Conv2d:
+class _Graph:
+    """Nodes and edges so far; a sum is no node but several edges."""
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        self.nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(input_shape))}
+        self.edges: list[tuple[str, str]] = []
+        self.sums: dict[str, tuple[str, ...]] = {}
+
+    def chain(self, layer: Layer, nodes: dict[str, nir.NIRNode]) -> None:
+        """Nodes one after the other, the first behind all sources of a layer."""
+        names = list(nodes)
+        self.nodes |= nodes
+        self.edges += [(source, names[0]) for source in self._terms(layer.sources)]
+        self.edges += list(pairwise(names))
+
+    def _terms(self, sources: tuple[str, ...]) -> list[str]:
+        terms = []
+        for source in sources:
+            terms += self._terms(self.sums[source]) if source in self.sums else [source]
+        return terms
+
+
+def _or_of_windows(layer: MaxPool) -> dict[str, nir.NIRNode]:
+    def pair(n: int) -> np.ndarray:
+        return np.array([n, n])
+
+    return {
+        f"{layer.name}.sum": nir.SumPool2d(
+            pair(layer.kernel), pair(layer.stride), pair(layer.padding)
+        ),
+        layer.name: nir.Threshold(np.full(layer.shape, 0.5)),
+    }
+
+
+def _synapse_and_neurons(trained: TrainedLayer, dt_s: float) -> dict[str, nir.NIRNode]:
+    layer, nodes = trained.layer, {}
+    if isinstance(layer, Spiking) and layer.is_conv:
+        synapse: nir.NIRNode = _conv(trained, layer)
+    else:
+        if len(layer.source_shape) > 1:
+            nodes[f"{layer.name}.flatten"] = nir.Flatten(
+                {"input": np.array(layer.source_shape)}, start_dim=0, end_dim=-1
+            )
+        synapse = nir.Affine(trained.weight, trained.bias)
+    return {**nodes, f"{layer.name}.synapse": synapse, layer.name: _neurons(trained, dt_s)}
+
+
+def _conv(trained: TrainedLayer, layer: Spiking) -> nir.Conv2d:
     return nir.Conv2d(
-        input_shape=input_shape[1:],
-        weight=layer.weight,
-        stride=(layer.shape.stride,) * 2,
-        padding=(layer.shape.padding,) * 2,
+        input_shape=layer.source_shape[1:],
+        weight=trained.weight,
+        stride=(layer.stride,) * 2,
+        padding=(layer.padding,) * 2,
         dilation=(1, 1),
         groups=1,
-        bias=layer.bias,
+        bias=trained.bias,
     )
 
 
-def _neuron(layer: TrainedLayer, shape: tuple[int, ...], dt_s: float) -> nir.LIF:
+def _neurons(trained: TrainedLayer, dt_s: float) -> nir.NIRNode:
     def filled(value: float) -> np.ndarray:
-        return np.full(shape, value)
+        return np.full(trained.layer.shape, value)
 
-    neuron = nir.LIF(
-        tau=filled(dt_s / layer.decay),
-        r=filled(layer.gain / layer.decay),
-        v_leak=filled(0.0),
-        v_threshold=filled(layer.threshold),
-        v_reset=filled(0.0),
-    )
-    neuron.metadata.update(dt=dt_s, reset="zero")
-    if layer.weight_scale is not None:
-        neuron.metadata["weight_scale"] = layer.weight_scale
+    if isinstance(trained.layer, Accumulator):
+        neuron: nir.NIRNode = nir.I(r=filled(trained.gain / dt_s))
+    elif trained.decay == 0:
+        neuron = nir.IF(
+            r=filled(trained.gain / dt_s),
+            v_threshold=filled(trained.threshold),
+            v_reset=filled(0.0),
+        )
+    else:
+        neuron = nir.LIF(
+            tau=filled(dt_s / trained.decay),
+            r=filled(trained.gain / trained.decay),
+            v_leak=filled(0.0),
+            v_threshold=filled(trained.threshold),
+            v_reset=filled(0.0),
+        )
+    neuron.metadata.update(dt=dt_s)
+    if not isinstance(trained.layer, Accumulator):
+        neuron.metadata["reset"] = trained.reset
+    if trained.weight_scale is not None:
+        neuron.metadata["weight_scale"] = trained.weight_scale
     return neuron

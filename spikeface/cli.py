@@ -19,6 +19,7 @@ from spikeface.commands.data import add_data_commands
 from spikeface.commands.networks import add_network_commands
 from spikeface.commands.options import FAILED, add_command, show
 from spikeface.commands.runs import add_run_commands
+from spikeface.commands.sweep import add_sweep_command
 from spikeface.errors import ConfigError, SpikefaceError
 
 USAGE, MISSING, INTERRUPTED = 2, 3, 130
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"spikeface {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_run_commands(commands)
+    add_sweep_command(commands)
     add_data_commands(commands)
     add_network_commands(commands)
     doctor = add_command(commands, "doctor", _doctor, "what is available, what runs left behind")

@@ -15,9 +15,10 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from snn.errors import SnnError
+from snn.events.datasets import DATASETS
 from snn.events.faces import FaceSetParameters, face_set
 from snn.models import ModelConfig
 from snn.training import TrainingConfig
@@ -32,14 +33,89 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FramesConfig:
-    """How a clip becomes what the network sees: ``n_bins`` binary frames, one per time step."""
+class DataConfig:
+    """Which recordings train, validate and test.
 
+    Parameters
+    ----------
+    dataset : str
+        A set of ``snn.events.datasets``: ckplus-dvs, adfes-dvs, casia-dvs, mmi-dvs, eckplus,
+        nefer, faces or folder.
+    root : str
+        Its folder; of ``faces`` the file.
+    protocol : {"", "strict", "authors"}
+        ``strict`` is a k-fold by subject, ``authors`` the split that came with the set. Empty:
+        the subject-disjoint splits that faces were rendered with, ``strict`` for any other set.
+    fold, n_folds : int
+    cache : str
+        Folder in which plain frames are kept from run to run; empty keeps them in memory.
+    baselines : bool
+        Whether to read all recordings once for the two trivial classifiers.
+    time_unit, labels, subject_pattern : str
+        Options of ``eckplus`` (s, ms, us, ns), ``nefer`` (expected, reported) and ``folder``.
+    """
+
+    dataset: str = "faces"
+    root: str = ""
+    protocol: Literal["", "strict", "authors"] = ""
+    fold: int = 0
+    n_folds: int = 10
+    cache: str = ""
+    baselines: bool = True
+    time_unit: str = ""
+    labels: str = ""
+    subject_pattern: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            near = difflib.get_close_matches(self.dataset, DATASETS, n=1)
+            raise ConfigError(
+                f"[data] dataset must be one of {', '.join(DATASETS)}, got {self.dataset!r}"
+                + (f"; did you mean {near[0]}?" if near else "")
+            )
+        if self.fold < 0 or self.n_folds < 3:
+            raise ConfigError(
+                f"[data] fold must be 0 or more and n_folds at least 3, got {self.fold} and "
+                f"{self.n_folds}"
+            )
+
+    @property
+    def has_own_splits(self) -> bool:
+        """Whether the splits are those that faces were rendered with."""
+        return self.dataset == "faces" and not self.protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """How a clip becomes what the network sees: ``n_bins`` binary frames, one per time step.
+
+    Parameters
+    ----------
+    kind : {"time_bins", "spiking_fer"}
+        Equal parts of the clip's time; or the central slices of `events_per_frame` events.
+    n_bins, events_per_frame : int
+    size : tuple of int
+        ``(width, height)`` of the frames, zeros for the sensor's. Time bins scale the addresses of
+        events and lose none; the slices of Spiking-FER leave out pixels (nearest neighbour).
+    """
+
+    kind: Literal["time_bins", "spiking_fer"] = "time_bins"
     n_bins: int = 10
+    events_per_frame: int = 2500
+    size: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_bins <= 1000:
             raise ConfigError(f"[frames] n_bins must lie in [1, 1000], got {self.n_bins}")
+        if self.events_per_frame < 1:
+            raise ConfigError(
+                f"[frames] events_per_frame must be at least 1, got {self.events_per_frame}"
+            )
+        if self.size != (0, 0) and not all(1 <= n <= 4096 for n in self.size):
+            raise ConfigError(
+                f"[frames] size is a width and a height from 1 to 4096, or [0, 0] for those of "
+                f"the sensor, got {list(self.size)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +138,7 @@ class Config:
     """Everything a run follows from."""
 
     faces: FaceSetParameters = field(default_factory=FaceSetParameters)
+    data: DataConfig = field(default_factory=DataConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -168,10 +245,25 @@ def _build(cls: Any, table: Mapping[str, Any], *, where: str) -> Any:
     return cls(**arguments)
 
 
+def _of_kind(choices: Sequence[Any], value: Mapping[str, Any], name: str) -> Any:
+    """One of several dataclasses by the ``kind`` in its section; the first, "batch", has none."""
+    first, *others = choices
+    by_kind = {"batch": first}
+    by_kind |= {typing.get_args(typing.get_type_hints(c)["kind"])[0]: c for c in others}
+    kind = value.get("kind", "batch")
+    if kind not in by_kind:
+        raise ConfigError(f"{name}.kind must be one of {', '.join(by_kind)}, got {kind!r}")
+    own = {key: v for key, v in value.items() if key != "kind"}
+    return _build(by_kind[kind], own, where=f"{name}.")
+
+
 def _convert(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
+    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if all(dataclasses.is_dataclass(choice) for choice in choices):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} is a section, got {value!r}")
+        if len(choices) > 1:
+            return _of_kind(choices, value, name)
         return _build(hint, value, where=f"{name}.")
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
         kinds = typing.get_args(hint)

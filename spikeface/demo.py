@@ -22,9 +22,12 @@ DATA = "faces.h5"
 
 
 def demo_config(*, engine: str, quick: bool, assignments: Sequence[str] = ()) -> Config:
-    """The configuration ``configs/{demo,quick}-{engine}.toml`` with assignments on top."""
-    name = f"{'quick' if quick else 'demo'}-{engine}.toml"
-    return load_config(CONFIGS / name, assignments)
+    """The configuration ``configs/{demo,quick}-{norse,slayer}.toml`` with assignments on top.
+
+    The fused engine is norse's neurons computed in another way: it takes norse's configuration.
+    """
+    name = f"{'quick' if quick else 'demo'}-{'slayer' if engine == 'slayer' else 'norse'}.toml"
+    return load_config(CONFIGS / name, [f"model.engine={engine!r}", *assignments])
 
 
 def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:

@@ -1,165 +1,99 @@
-"""Networks of norse neurons: convolution, batch normalisation, ``LIFBoxCell``.
+"""norse's neurons: ``LIFBoxCell`` and ``IAFCell``, stepped one by one.
 
-norse's ``LIFBoxCell`` integrates ``v' = v + dt/tau (x - v)`` and fires at ``v > v_th`` with a
-reset to zero, in the step of its input. The synapses of a layer run over all steps at once; batch
-normalisation uses the statistics of batch and time together and is folded away on export, so the
-chip never sees it. Source: ``norse/torch/functional/lif_box.py``, norse 1.1.
+``LIFBoxCell`` integrates ``v' = v + dt/tau (x - v)`` and fires at ``v > v_th`` in the step of its
+input; ``IAFCell`` integrates ``v' = v + x``. Sources: ``norse/torch/functional/lif_box.py`` and
+``iaf.py``, norse 1.1.
 
-On the chip's grid (``snn.grid``) a layer runs with folded weights and biases as the chip will hold
-them, and its voltages decay as the chip's do. With a time constant of two steps (or another power
-of two) everything is exact in float32, and spikes are the chip's, one by one.
+norse's surrogates are those of its ``threshold.py``. Its default, "super", ignores ``alpha`` in
+norse 1.1 (``functional/superspike.py``): the width is always 1. What norse cannot express is
+refused by name.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import torch
-from norse.torch import LIFBoxCell, LIFBoxParameters
-from torch import nn
+from norse.torch import IAFCell, LIFBoxCell, LIFBoxParameters
+from norse.torch.functional.iaf import IAFParameters
+from norse.torch.functional.reset import reset_subtract, reset_value
 
 from snn import grid
-from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
+from snn.errors import ModelError
+from snn.neurons import NeuronParameters
+
+METHODS = {
+    "erfc": "heavi_erfc",
+    "superspike": "super",
+    "tanh": "tanh",
+    "triangle": "triangle",
+    "circ": "circ",
+}
 
 
-class NorseNetwork(SpikingNetwork):
-    """A stack of ``NorseLayer``."""
-
-    def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
-        super().__init__()
-        self.layer_shapes = layer_shapes
-        self.layers = nn.ModuleList(NorseLayer(config, shape) for shape in layer_shapes)
-
-    def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        """See ``SpikingNetwork.forward``."""
-        spikes = frames.transpose(0, 1)  # steps first, so that each step is contiguous
-        trains = []
-        for layer in self.layers:
-            spikes = layer(spikes)
-            trains.append(spikes.transpose(0, 1))
-        return trains
-
-    def weight_gains(self) -> list[torch.Tensor]:
-        """The gains of batch normalisation, one per output channel."""
-        return [layer.norm.weight for layer in self.layers]
-
-    def use_chip_grid(self) -> None:
-        """See ``SpikingNetwork.use_chip_grid``."""
-        for layer in self.layers:
-            layer.on_grid = True
-
-    def trained_layers(self) -> list[TrainedLayer]:
-        """See ``SpikingNetwork.trained_layers``."""
-        with torch.no_grad():
-            return [layer.trained() for layer in self.layers]
+def norse(
+    current: torch.Tensor, parameters: NeuronParameters, *, gain: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Spikes of currents ``[T, N, ...]``."""
+    neuron, state, spikes = _cell(parameters, gain), None, []
+    for step in current:
+        z, state = neuron(step, state)
+        spikes.append(z)
+    return torch.stack(spikes)
 
 
-class ChipLayer(NamedTuple):
-    """A layer as the chip will hold it, in units of the float network; see ``snn.grid``."""
+def check_norse(parameters: NeuronParameters) -> None:
+    """Refuse neurons that norse does not have.
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    threshold: float
-    scale: float
-
-
-class NorseLayer(nn.Module):
-    """Synapses, batch normalisation and neurons of one layer, steps first."""
-
-    def __init__(self, config: ModelConfig, shape: LayerShape) -> None:
-        super().__init__()
-        self.shape = shape
-        if shape.is_conv:
-            self.synapse: nn.Module = nn.Conv2d(
-                shape.inputs,
-                shape.outputs,
-                shape.kernel,
-                stride=shape.stride,
-                padding=shape.padding,
-                bias=False,
-            )
-            self.norm: nn.Module = nn.BatchNorm2d(shape.outputs)
-        else:
-            self.synapse = nn.Linear(shape.inputs, shape.outputs, bias=False)
-            self.norm = nn.BatchNorm1d(shape.outputs)
-        self.gain = grid.decay_on_grid(1.0 / config.tau_steps)
-        self.threshold = config.threshold
-        self.on_grid = False
-        # norse's derivative of this method is 2/sqrt(pi) exp(-(alpha (v - v_th))^2). Its default,
-        # "super", ignores alpha in norse 1.1 (functional/superspike.py): the width is always 1.
-        self.parameters_of_neuron = LIFBoxParameters(
-            tau_mem_inv=torch.tensor(self.gain),
-            v_th=torch.tensor(config.threshold),
-            method="heavi_erfc",
-            alpha=torch.tensor(1.0 / (config.surrogate_width * config.threshold)),
-            reset_method=reset_to_zero,
+    Raises
+    ------
+    ModelError
+        Naming everything that norse cannot express.
+    """
+    problems = []
+    surrogate = parameters.surrogate
+    if surrogate.shape not in METHODS:
+        problems.append(f"surrogate {surrogate.shape!r} (norse has {', '.join(METHODS)})")
+    if surrogate.shape == "superspike" and surrogate.alpha != 1:
+        problems.append(
+            f"a 'superspike' surrogate of alpha {surrogate.alpha:g} (norse 1.1 ignores it and "
+            "uses 1)"
+        )
+    if parameters.kind == "if" and (parameters.detach_reset or parameters.reset != "zero"):
+        problems.append(
+            "an 'if' neuron whose reset subtracts or is detached from the gradient (set "
+            "reset = 'zero' and detach_reset = false)"
+        )
+    if problems:
+        raise ModelError(
+            f"[model] engine 'norse' cannot express {'; '.join(problems)}; the engine 'fused' can"
         )
 
-    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Spikes ``[T, N, ...]`` in, spikes ``[T, N, ...]`` out."""
-        steps, batch = spikes.shape[:2]
-        flat = spikes.flatten(0, 1)
-        flat = (
-            flat.contiguous(memory_format=torch.channels_last)
-            if self.shape.is_conv
-            else flat.flatten(1)
+
+def _cell(parameters: NeuronParameters, gain: torch.Tensor | None) -> Any:
+    threshold = torch.tensor(parameters.threshold)
+    surrogate = parameters.surrogate
+    common = {
+        "v_th": threshold,
+        "method": METHODS[surrogate.shape],
+        "alpha": torch.tensor(surrogate.alpha),
+    }
+    if parameters.kind == "if":
+        return IAFCell(IAFParameters(**common))
+    reset: Any = RESETS[parameters.reset, parameters.detach_reset]
+    if parameters.grid_scale is not None:
+        reset = partial(
+            _reset_on_grid, reset=reset, keep=1 - parameters.gain, scale=parameters.grid_scale
         )
-        if self.on_grid:
-            chip = self._on_grid()
-            current, parameters = self._project(flat, chip), self._parameters_on_grid(chip)
-        else:
-            current, parameters = self.norm(self.synapse(flat)), self.parameters_of_neuron
-        neuron, state, out = LIFBoxCell(parameters, dt=1.0), None, []
-        for step in current.unflatten(0, (steps, batch)):
-            z, state = neuron(step, state)
-            out.append(z)
-        return torch.stack(out)
-
-    def trained(self) -> TrainedLayer:
-        """The layer with its batch normalisation folded into weight and bias."""
-        weight, bias = self._folded()
-        threshold, scale = self.threshold, None
-        if self.on_grid:
-            weight, bias, threshold, scale = self._on_grid()
-        return TrainedLayer(
-            shape=self.shape,
-            weight=weight.contiguous().numpy(),
-            bias=bias.numpy(),
-            decay=self.gain,
-            gain=self.gain,
-            threshold=threshold,
-            weight_scale=scale,
-        )
-
-    def _folded(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight and bias with the batch normalisation of evaluation in them."""
-        norm, weight = self.norm, self.synapse.weight
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        weight = weight * factor.view(-1, *[1] * (weight.dim() - 1))
-        return weight, norm.bias - norm.running_mean * factor
-
-    def _on_grid(self) -> ChipLayer:
-        weight, bias = self._folded()
-        scale = grid.grid_scale(self.gain * weight)
-        return ChipLayer(  # the neuron multiplies its input by the gain: the product is on the grid
-            grid.round_weight(weight, self.gain * scale),
-            grid.round_bias(bias, self.gain * scale),
-            grid.round_threshold(self.threshold, scale),
-            scale,
-        )
-
-    def _project(self, spikes: torch.Tensor, chip: ChipLayer) -> torch.Tensor:
-        if not self.shape.is_conv:
-            return nn.functional.linear(spikes, chip.weight, chip.bias)
-        geometry = {"stride": self.shape.stride, "padding": self.shape.padding}
-        return nn.functional.conv2d(spikes, chip.weight, chip.bias, **geometry)
-
-    def _parameters_on_grid(self, chip: ChipLayer) -> LIFBoxParameters:
-        return self.parameters_of_neuron._replace(
-            v_th=torch.tensor(chip.threshold),
-            reset_method=partial(reset_on_grid, keep=1 - self.gain, scale=chip.scale),
-        )
+    return LIFBoxCell(
+        LIFBoxParameters(
+            tau_mem_inv=torch.tensor(parameters.gain) if gain is None else gain,
+            reset_method=reset,
+            **common,
+        ),
+        dt=1.0,
+    )
 
 
 def reset_to_zero(
@@ -173,14 +107,30 @@ def reset_to_zero(
     return v * (1 - spikes.detach())
 
 
-def reset_on_grid(
+def reset_by_subtraction(
+    spikes: torch.Tensor, v: torch.Tensor, v_reset: torch.Tensor, v_th: torch.Tensor
+) -> torch.Tensor:
+    """norse's ``reset_subtract``, detached."""
+    return reset_subtract(spikes.detach(), v, v_reset, v_th)
+
+
+RESETS = {  # by kind, and whether it is detached
+    ("zero", False): reset_value,
+    ("zero", True): reset_to_zero,
+    ("subtract", False): reset_subtract,
+    ("subtract", True): reset_by_subtraction,
+}
+
+
+def _reset_on_grid(
     spikes: torch.Tensor,
     v: torch.Tensor,
     v_reset: torch.Tensor,
     v_th: torch.Tensor,
     *,
+    reset: Any,
     keep: float,
     scale: float,
 ) -> torch.Tensor:
-    """``reset_to_zero``, and what the chip's decay will drop of the voltage is dropped here."""
-    return grid.truncate_decay(v, keep, scale) * (1 - spikes.detach())
+    """A reset, after which what the chip's decay will drop of the voltage is dropped."""
+    return grid.truncate_decay(reset(spikes, v, v_reset, v_th), keep, scale)

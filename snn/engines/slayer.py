@@ -32,7 +32,9 @@ import torch
 from torch import nn
 
 from snn.errors import ModelError
-from snn.models import LayerShape, ModelConfig, SpikingNetwork, TrainedLayer
+from snn.models.config import ModelConfig
+from snn.models.layers import INPUT, Accumulator, Layer, MaxPool, Spiking
+from snn.models.network import Response, SpikingNetwork, TrainedLayer
 
 TYPICAL_RATE = 0.05  # of sources, for the grid of the weights
 WEIGHT_LIMIT = 256  # largest weight on the chip
@@ -54,94 +56,127 @@ def import_slayer() -> Any:
 
 
 class SlayerNetwork(SpikingNetwork):
-    """A stack of SLAYER blocks."""
+    """A graph of SLAYER blocks and sums of their spikes.
 
-    def __init__(self, config: ModelConfig, layer_shapes: tuple[LayerShape, ...]) -> None:
-        super().__init__()
-        self.layer_shapes = layer_shapes
-        self.blocks = nn.ModuleList(_block(config, shape) for shape in layer_shapes)
+    Raises
+    ------
+    ModelError
+        Naming everything that SLAYER cannot express.
+    """
 
-    def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        """See ``SpikingNetwork.forward``."""
-        spikes = torch.movedim(frames, 1, -1).contiguous()  # SLAYER's order is N, C, H, W, T
-        trains = []
-        for shape, block in zip(self.layer_shapes, self.blocks, strict=True):
-            if not shape.is_conv and spikes.dim() > 3:
-                spikes = spikes.flatten(1, -2)
-            spikes = block(spikes)
-            trains.append(torch.movedim(spikes, -1, 1))
-        return trains
+    def __init__(self, config: ModelConfig, layers: tuple[Layer, ...]) -> None:
+        super().__init__(layers)
+        _check(config, layers)
+        self.blocks = nn.ModuleList(_block(config, layer) for layer in self._spiking)
 
-    def weight_gains(self) -> list[torch.Tensor]:
+    @property
+    def _spiking(self) -> list[Spiking]:
+        return [layer for layer in self.layers if isinstance(layer, Spiking)]
+
+    def forward(self, frames: torch.Tensor) -> Response:
+        """See ``Network.forward``."""
+        # SLAYER's order is N, C, H, W, T.
+        signals = {INPUT: torch.movedim(frames, 1, -1).contiguous()}
+        blocks = iter(self.blocks)
+        for layer in self.layers:
+            arriving: torch.Tensor = sum(signals[source] for source in layer.sources)  # type: ignore[assignment]
+            if isinstance(layer, Spiking):
+                flat = arriving if layer.is_conv else arriving.flatten(1, -2)
+                arriving = next(blocks)(flat)
+            signals[layer.name] = arriving
+        scores = signals[self.layers[-1].name].sum(dim=-1)
+        trains = {name: torch.movedim(signals[name], -1, 0) for name in self.layer_names}
+        return Response(scores, trains)
+
+    def weight_gains(self) -> dict[str, torch.Tensor]:
         """The magnitudes of weight normalisation, one per output channel."""
-        return [block.synapse.weight_g for block in self.blocks]
+        return {
+            layer.name: block.synapse.weight_g
+            for layer, block in zip(self._spiking, self.blocks, strict=True)
+        }
 
     def use_chip_grid(self) -> None:
         """Nothing to do: SLAYER is never off the grid."""
 
-    def trained_layers(self) -> list[TrainedLayer]:
+    def trained_layers(self) -> dict[str, TrainedLayer]:
         """See ``SpikingNetwork.trained_layers``."""
-        return [
-            _trained(shape, block)
-            for shape, block in zip(self.layer_shapes, self.blocks, strict=True)
-        ]
+        return {
+            layer.name: _trained(layer, block)
+            for layer, block in zip(self._spiking, self.blocks, strict=True)
+        }
 
 
-def neuron_parameters(config: ModelConfig, shape: LayerShape) -> dict[str, Any]:
+def _check(config: ModelConfig, layers: tuple[Layer, ...]) -> None:
+    found = {
+        "max pooling (set stem = 'strided')": any(isinstance(x, MaxPool) for x in layers),
+        "an accumulator (set head = 'spike_count')": isinstance(layers[-1], Accumulator),
+        f"neurons of kind {config.neuron!r}": config.neuron == "plif",
+        f"a reset that is {config.reset!r}": config.reset != "zero",
+        "a reset inside of the gradient": not config.detach_reset,
+        f"the normalisation {config.norm!r}": config.norm != "batch",
+        f"the surrogate {config.surrogate!r}": config.surrogate not in ("default", "exponential"),
+    }
+    problems = [what for what, is_there in found.items() if is_there]
+    if problems:
+        raise ModelError(
+            f"[model] engine 'slayer' cannot express {'; '.join(problems)}; the engine 'fused' can"
+        )
+
+
+def neuron_parameters(config: ModelConfig, layer: Spiking) -> dict[str, Any]:
     """SLAYER's neuron parameters for a surrogate of peak 1 / threshold and the asked-for width."""
     return {
         "threshold": config.threshold,
         "current_decay": 1.0,
-        "voltage_decay": 1.0 / config.tau_steps,
+        "voltage_decay": 0.0 if config.neuron == "if" else 1.0 / config.tau_steps,
         "tau_grad": config.surrogate_width / TAU_RHO_MULT,
         "scale_grad": 2 * config.surrogate_width / SCALE_RHO_MULT,
-        "scale": weight_scale(config, shape),
-        "norm": partial(import_slayer().neuron.norm.MeanOnlyBatchNorm, num_features=shape.outputs),
+        "scale": weight_scale(config, layer),
+        "norm": partial(import_slayer().neuron.norm.MeanOnlyBatchNorm, num_features=layer.outputs),
     }
 
 
-def weight_scale(config: ModelConfig, shape: LayerShape) -> int:
+def weight_scale(config: ModelConfig, layer: Spiking) -> int:
     """Integers per unit of weight, a power of two for which the chip's 8 bits are well used.
 
     A layer of fan-in n whose sources fire at rate r reaches its threshold with weights of about
     threshold / sqrt(n r); the grid is laid so that five times that is its largest weight. With
     SLAYER's own 64 a dense layer of a thousand inputs is left with a handful of weight values.
     """
-    fan_in = shape.inputs * (shape.kernel**2 if shape.is_conv else 1)
-    typical = config.threshold / math.sqrt(fan_in * TYPICAL_RATE)
+    typical = config.threshold / math.sqrt(layer.fan_in * TYPICAL_RATE)
     return 1 << max(round(math.log2(WEIGHT_LIMIT / (5 * typical))), 0)
 
 
-def _block(config: ModelConfig, shape: LayerShape) -> nn.Module:
+def _block(config: ModelConfig, layer: Spiking) -> nn.Module:
     with warnings.catch_warnings():
         # lava-dl uses torch's former weight_norm, which still works in the torch it is bound to.
         warnings.filterwarnings("ignore", message=".*weight_norm is deprecated")
-        return _new_block(config, shape)
+        return _new_block(config, layer)
 
 
-def _new_block(config: ModelConfig, shape: LayerShape) -> nn.Module:
+def _new_block(config: ModelConfig, layer: Spiking) -> nn.Module:
     blocks = import_slayer().block.cuba
-    neuron = neuron_parameters(config, shape)
+    neuron = neuron_parameters(config, layer)
     common = {"weight_norm": True, "delay_shift": False}
-    if shape.is_conv:
+    if layer.is_conv:
         return blocks.Conv(
             neuron,
-            shape.inputs,
-            shape.outputs,
-            shape.kernel,
-            stride=shape.stride,
-            padding=shape.padding,
+            layer.inputs,
+            layer.outputs,
+            layer.kernel,
+            stride=layer.stride,
+            padding=layer.padding,
             **common,
         )
-    return blocks.Dense(neuron, shape.inputs, shape.outputs, **common)
+    return blocks.Dense(neuron, layer.inputs, layer.outputs, **common)
 
 
-def _trained(shape: LayerShape, block: nn.Module) -> TrainedLayer:
+def _trained(layer: Spiking, block: nn.Module) -> TrainedLayer:
     weight = block.synapse.pre_hook_fx(block.synapse.weight.detach())
-    weight = weight.squeeze(-1) if shape.is_conv else weight.flatten(1)
+    weight = weight.squeeze(-1) if layer.is_conv else weight.flatten(1)
     neuron = block.neuron
     return TrainedLayer(
-        shape=shape,
+        layer=layer,
         weight=weight.contiguous().numpy(),
         bias=-neuron.quantize_8bit(neuron.norm.running_mean).numpy(),
         decay=float(neuron.cx_voltage_decay) / (1 << 12),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,29 @@ from spikeface.commands.options import (
     add_config_options,
     add_resume_option,
     add_set_option,
+    natural,
     read_config,
     sensor_size,
     show,
     show_report,
 )
 
+ENGINES = ("fused", "norse", "slayer")  # those of snn.models, which would import torch
+
 
 def add_run_commands(commands: Any) -> None:
     """``demo``, ``train``, ``quantise``, ``run``, ``report``."""
     demo = add_command(commands, "demo", _demo, "everything in one go, from faces to a report")
     demo.add_argument("--quick", action="store_true", help="a small set and few epochs: a look")
-    demo.add_argument("--engine", choices=("norse", "slayer"), default="norse")
+    demo.add_argument("--engine", choices=ENGINES, default="fused", help="default: fused")
     demo.add_argument("--out", type=Path, metavar="RUN", help="a new folder (runs/demo, -2, ...)")
     add_resume_option(demo)
     add_set_option(demo)
 
     train = add_command(commands, "train", _train, "train a spiking network, write network.nir")
-    train.add_argument("--data", type=Path, required=True, metavar="FACES.h5")
+    _add_data_options(train)
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="a new run folder")
-    train.add_argument("--engine", choices=("norse", "slayer"), help="overrides model.engine")
+    train.add_argument("--engine", choices=ENGINES, help="overrides model.engine")
     add_resume_option(train)
     add_config_options(train)
 
@@ -50,6 +54,31 @@ def add_run_commands(commands: Any) -> None:
     report.add_argument("run", type=Path, metavar="RUN")
 
 
+def _add_data_options(train: argparse.ArgumentParser) -> None:
+    """What to train on: a file of rendered faces, or recordings by protocol."""
+    kind = train.add_mutually_exclusive_group()
+    kind.add_argument("--data", metavar="FACES.h5", help="faces from 'spikeface faces'")
+    kind.add_argument(
+        "--dataset",
+        metavar="SET",
+        help="ckplus-dvs, adfes-dvs, casia-dvs, mmi-dvs, eckplus, nefer, faces or folder",
+    )
+    train.add_argument("--root", metavar="FOLDER", help="where the recordings of --dataset are")
+    train.add_argument("--protocol", choices=("strict", "authors"), help="(of the configuration)")
+    train.add_argument("--fold", type=natural, metavar="N", help="(of the configuration)")
+
+
+def _data_assignments(options: argparse.Namespace) -> list[str]:
+    """The options of ``_add_data_options`` as assignments to ``[data]``."""
+    given = {
+        "dataset": "faces" if options.data else options.dataset,
+        "root": options.data or options.root,
+        "protocol": options.protocol,
+        "fold": options.fold,
+    }
+    return [f"data.{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
+
+
 def _demo(options: argparse.Namespace) -> int:
     from spikeface.demo import demo, demo_config
     from spikeface.runs import new_run_path
@@ -61,16 +90,21 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from snn.events.datasets import load_event_set
+    from snn.training import session
     from spikeface.config import to_toml
     from spikeface.runs import RunFolder
     from spikeface.steps import train
+    from spikeface.steps.sources import open_training_data
 
-    config = read_config(options)
-    events = load_event_set(options.data)
-    run = RunFolder.create(options.out, to_toml(config), resume=options.resume)
-    train(run, config, events)
-    show_report(run.read_report(), options, run=run.path)
+    config = read_config(options, _data_assignments(options))
+    with session(config.training.device) as team:
+        data = open_training_data(config)  # what is wrong with it shows before a folder is made
+        run = None  # under torchrun the first process writes for all
+        if team.is_first:
+            run = RunFolder.create(options.out, to_toml(config), resume=options.resume)
+        train(run, config, data)
+    if run:
+        show_report(run.read_report(), options, run=run.path)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network
-from snn.events.datasets import ClipTable, file_digest, load_event_set
+from snn.events.datasets import file_digest
 from snn.events.formats import read_recording
 from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
@@ -22,6 +23,7 @@ from spikeface.inputs import windows
 from spikeface.progress import progress_bar
 from spikeface.runs import RunFolder
 from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated
+from spikeface.steps.sources import open_test_clips
 
 SAMPLES_KEPT = 3  # clips whose spikes are kept for pictures
 
@@ -31,14 +33,13 @@ def run_test_set(run: RunFolder, *, backends: Sequence[str] = ("simulator", "lav
     config = load_config(run.config)
     network = load_network(run.need(run.chip, "quantise"))
     report = run.read_report()
-    clips = _test_clips(report, network)
-    frames = clips.binary_frames(config.frames.n_bins)
+    frames, labels = _test_clips(report, config, network)
     if "simulator" in backends:
         with run.step("simulator"):
-            _run_simulator(run, network, frames, clips)
+            _run_simulator(run, network, frames, labels)
     if "lava" in backends:
         with run.step("lava"):
-            _run_lava(run, network, frames, clips.labels, config)
+            _run_lava(run, network, frames, labels, config)
 
 
 def run_recording(
@@ -86,16 +87,19 @@ def run_recording(
 
 
 def _run_simulator(
-    run: RunFolder, network: ChipNetwork, frames: np.ndarray, clips: ClipTable
+    run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray
 ) -> None:
     with progress_bar(len(frames), "integer simulator", "clip") as advance:
         result = Simulator().run(network, frames, progress=advance)
-    _keep_samples(run, network, frames, clips.labels)
-    _record_predictions(run, result, clips.labels)
+    _keep_samples(run, network, frames, labels)
+    _record_predictions(run, result, labels)
     run.update_report(
         spikes=activity_section(network, result, frames.shape[1]),
         energy=energy_section(
-            network, result, n_steps=frames.shape[1], duration_s=clips.duration_us * 1e-6
+            network,
+            result,
+            n_steps=frames.shape[1],
+            duration_s=frames.shape[1] * network.metadata["dt_us"] * 1e-6,
         ),
         simulator={"host_seconds": result.wall_s, "versions": dict(result.versions)},
     )
@@ -177,17 +181,27 @@ def _backend(name: str, config: Config) -> Backend:
     return Simulator() if name == "simulator" else LavaBackend(timeout_s=config.lava.timeout_s)
 
 
-def _test_clips(report: dict[str, Any], network: ChipNetwork) -> ClipTable:
-    """The test clips of the set this run was trained on, when it is still that set."""
+def _test_clips(
+    report: dict[str, Any], config: Config, network: ChipNetwork
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and labels of the clips this run was tested on, when they are still those."""
     if "data" not in report:
         raise RunFolderError("report.json does not say what was trained on; train again")
     path = Path(report["data"]["file"])
-    events = load_event_set(path)
-    if file_digest(path) != report["data"]["sha256"]:
-        raise RunFolderError(f"{path}: is not the set that this run was trained on (it changed)")
-    width, height = events.sensor_size
-    if (2, height, width) != network.input_shape:
+    digest = report["data"].get("sha256")
+    if digest and not (path.is_file() and file_digest(path) == digest):
         raise RunFolderError(
-            f"{path}: {width}×{height} sensor; the network takes {network.input_shape}"
+            f"{path}: is not the set that this run was trained on (it changed or is gone)"
         )
-    return events.splits["test"]
+    data = replace(config.data, root=str(path))
+    clips = open_test_clips(replace(config, data=data))
+    frames = clips.batch(range(len(clips))).numpy()
+    if frames.shape[2:] != network.input_shape:
+        raise RunFolderError(
+            f"{path}: frames of shape {frames.shape[2:]}; the network takes {network.input_shape}"
+        )
+    if clips.labels.tolist() != report["predictions"]["labels"]:
+        raise RunFolderError(
+            f"{path}: its test clips are not those that this run was tested on (they changed)"
+        )
+    return frames, clips.labels.numpy()

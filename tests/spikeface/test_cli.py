@@ -135,7 +135,7 @@ def test_a_changed_set_is_noticed(trained, capsys):
         assert code == 1 and "is not the set that this run was trained on" in err
         data.write_bytes(whole[: len(whole) // 2])
         code, _, err = call(capsys, "run", trained, "--on", "simulator")
-        assert code == 1 and "is it truncated?" in err
+        assert code == 1 and "it changed or is gone" in err
     finally:
         data.write_bytes(whole)
 

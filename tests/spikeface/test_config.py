@@ -3,6 +3,7 @@
 import pytest
 
 from snn.events.faces import face_set
+from snn.training import EventAugmentConfig
 from spikeface.config import CONFIGS, Config, load_config, to_toml
 from spikeface.errors import ConfigError
 
@@ -18,6 +19,15 @@ def test_written_configuration_reads_back_equal(tmp_path):
     assert load_config(tmp_path / "c.toml") == config
     assert config.training.epochs == 3
     assert config.faces.camera.pos_thres == 0.3
+
+
+def test_each_augmentation_has_its_switch(tmp_path):
+    config = load_config(None, ["training.augment.kind=spiking_fer", "training.augment.crop=false"])
+    assert config.training.augment == EventAugmentConfig(crop=False)
+    assert "crop" not in config.training.augment.names
+    (tmp_path / "c.toml").write_text(to_toml(config))
+    assert load_config(tmp_path / "c.toml") == config
+    assert load_config(None, ["training.augment.kind=batch"]) == Config()
 
 
 def test_defaults():
@@ -49,7 +59,7 @@ def test_presets_are_what_single_values_change():
         ("training.epochs=2.5", "must be a whole number"),
         ("training.epochs=true", "must be a whole number"),
         ("training.epochs=0", "epochs must be at least 1"),
-        ("model.engine=brain", "must be one of norse, slayer, got 'brain'"),
+        ("model.engine=brain", "must be one of norse, slayer, fused, got 'brain'"),
         ("model.channels=[1,'a']", "must be a whole number"),
         ("faces.sensor_size=[64]", "needs 2 values"),
         ("model=3", "takes section.key=value"),
@@ -59,6 +69,17 @@ def test_presets_are_what_single_values_change():
         ("faces.clips_per_class=0", "clips_per_class must be above 0"),
         ("faces.camera.pos_thres=-1", "thresholds must be above 0"),
         ("training.augment=5", "training.augment is a section"),
+        ("training.augment.kind=x", "kind must be one of batch, spiking_fer, got 'x'"),
+        ("training.augment.crop=true", "unknown key training.augment.crop"),
+        ("training.optimiser=adam", "training.optimiser must be one of adamw, sgd, got 'adam'"),
+        ("training.warm_up=1.0", r"warm_up must lie in \[0, 1\), got 1.0"),
+        ("training.patience=-1", "patience must be at least 0"),
+        ("data.dataset=ckplus", "did you mean eckplus"),
+        ("data.protocol=loose", "data.protocol must be one of , strict, authors, got 'loose'"),
+        ("data.n_folds=2", "n_folds at least 3"),
+        ("frames.kind=voxels", "frames.kind must be one of time_bins, spiking_fer"),
+        ("frames.size=[0, 64]", "size is a width and a height"),
+        ("frames.events_per_frame=0", "events_per_frame must be at least 1"),
     ],
 )
 def test_wrong_assignments_are_refused(assignment, message):
