@@ -28,6 +28,8 @@ from snn.models.layers import INPUT, Accumulator, Add, Layer, MaxPool, Spiking
 from snn.models.network import Response, SpikingNetwork, TrainedLayer, decay_of
 from snn.neurons import NeuronParameters
 
+SMALL_MAP = 16  # positions; 512 channels of 2x2 are 1.5 times as fast in the plain order
+
 
 class Steps(Protocol):
     """Neurons over time: what an engine is."""
@@ -141,6 +143,8 @@ class SpikingBlock(nn.Module):
         if config.family == "sew_resnet" and layer.is_conv and layer.sources != (INPUT,):
             # The authors initialise like this, and replace the first convolution afterwards.
             nn.init.kaiming_normal_(self.synapse.weight, mode="fan_out", nonlinearity="relu")
+        self.order = memory_order(layer)
+        self.synapse.to(memory_format=self.order)
         self.norm = new_norm(config.norm, layer)
         neurons = config.neuron_parameters()
         self.neurons = replace(neurons, gain=grid.decay_on_grid(neurons.gain))
@@ -154,6 +158,7 @@ class SpikingBlock(nn.Module):
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Spikes ``[T, N, ...]`` in, spikes ``[T, N, ...]`` out."""
         flat = spikes.flatten(0, 1) if self.layer.is_conv else spikes.flatten(0, 1).flatten(1)
+        flat = flat.contiguous(memory_format=self.order)
         neurons, gain = self.neurons, None
         if self.on_grid:
             neurons = self._settled()
@@ -210,6 +215,12 @@ class SpikingBlock(nn.Module):
             return nn.functional.linear(spikes, chip.weight, chip.bias)
         geometry = {"stride": self.layer.stride, "padding": self.layer.padding}
         return nn.functional.conv2d(spikes, chip.weight, chip.bias, **geometry)
+
+
+def memory_order(layer: Spiking) -> torch.memory_format:
+    """The order in which oneDNN's convolutions are fast: channels last, but for small maps."""
+    channels_last = layer.is_conv and math.prod(layer.shape[1:]) > SMALL_MAP
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _channels_last(frames: torch.Tensor) -> torch.Tensor:
