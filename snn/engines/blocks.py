@@ -144,7 +144,7 @@ class SpikingBlock(nn.Module):
             # The authors initialise like this, and replace the first convolution afterwards.
             nn.init.kaiming_normal_(self.synapse.weight, mode="fan_out", nonlinearity="relu")
         self.order = memory_order(layer)
-        self.synapse.to(memory_format=self.order)
+        nn.utils.convert_conv2d_weight_memory_format(self.synapse, self.order)
         self.norm = new_norm(config.norm, layer)
         neurons = config.neuron_parameters()
         self.neurons = replace(neurons, gain=grid.decay_on_grid(neurons.gain))
