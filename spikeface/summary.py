@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ACCURACIES = (
+    ("majority", "always one class"),
     ("baseline_event_count", "event count only"),
     ("baseline_ridge", "ridge on count maps"),
     ("float", "network, float"),

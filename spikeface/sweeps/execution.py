@@ -41,6 +41,9 @@ def execute(sweep: SweepFolder, name: str) -> str:
             sweep.note(name, state="running", started=now(), ended=None, error=None)
             _finish(run, sweep.until)
         except Exception as error:
+            if _was_terminated():  # inside compiled code an interrupt ends as another error
+                sweep.note(name, state="interrupted", ended=now())
+                raise KeyboardInterrupt from error
             if not isinstance(error, OWN_ERRORS):  # ours say all there is to say
                 traceback.print_exc()
             sweep.note(name, state="failed", ended=now(), error=_in_one_line(error))
@@ -68,6 +71,10 @@ def termination_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _was_terminated() -> bool:
+    return signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
 
 
 def _open(sweep: SweepFolder, name: str) -> RunFolder:
