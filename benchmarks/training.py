@@ -71,7 +71,7 @@ def measure(*, quick: bool) -> dict[str, list[Row]]:
     everything = not quick
     tables = {
         "conv_snn": training_conv.measure(rounds=3 if quick else 15, full=everything),
-        "sew_resnet18_64": training_sew.measure(64, rounds=3 if quick else 9, full=everything),
+        "sew_resnet18_64": training_sew.measure(64, rounds=2 if quick else 9, full=everything),
     }
     if not quick:
         tables["sew_resnet18_128"] = training_sew.measure(128, rounds=5, full=True)
