@@ -108,6 +108,8 @@ def augmentation(table: Mapping[str, Any]) -> str:
 
 def _setting(result: Result, key: str) -> Any:
     """From the whole configuration; what it does not hold (a preset) from what was swept."""
+    if key == "model.engine" and lookup(result.settings, "model.family") == "resnet":
+        return None  # an artificial network has no neurons to step
     value = lookup(result.settings, key)
     return result.planned.values.get(key) if value is None else value
 
