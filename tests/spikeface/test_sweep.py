@@ -161,6 +161,24 @@ def test_runs_may_end_before_the_integers_and_go_on_to_them(tiny, tmp_path, caps
     assert json.loads(text)["runs"][0]["integer_accuracy"] is not None
 
 
+def test_folds_test_the_integers_on_their_own_subjects(tiny, tmp_path, capsys):
+    out = tmp_path / "s"
+    folds = ["--over", "data.fold=0,1", "--set", "data.n_folds=3", "--set", "training.epochs=1"]
+    code, _, err = call(
+        capsys, "sweep", *tiny, "--out", out, *folds, "--set", "data.protocol='strict'"
+    )
+    assert code == 0, err
+    tested = []
+    for name, row in rows_of(out).items():
+        report = json.loads((out / "runs" / name / "report.json").read_text())
+        assert report["accuracy"]["protocol"].startswith("strict")
+        labels = report["predictions"]["labels"]
+        right = sum(a == b for a, b in zip(report["predictions"]["integer"], labels, strict=True))
+        assert float(row["integer_accuracy"]) == right / len(labels)
+        tested.append(report["data"]["splits"]["test"]["subjects"])
+    assert tested == [2, 2]  # six subjects in three folds
+
+
 def test_what_cannot_be_leaves_no_folder(finished, tiny, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
     config, *data = tiny
