@@ -176,6 +176,7 @@ def test_folds_test_the_integers_on_their_own_subjects(tiny, tmp_path, capsys):
         right = sum(a == b for a, b in zip(report["predictions"]["integer"], labels, strict=True))
         assert float(row["integer_accuracy"]) == right / len(labels)
         tested.append(report["data"]["splits"]["test"]["subjects"])
+        assert main(["report", str(out / "runs" / name)]) == 0
     assert tested == [2, 2]  # six subjects in three folds
 
 
