@@ -28,7 +28,7 @@ from spikeface.figures import (
     wilson_interval,
 )
 from spikeface.pages import environment
-from spikeface.runs import SCHEMA, RunFolder, write_text
+from spikeface.runs import MEMBRANE, SCHEMA, RunFolder, write_text
 from spikeface.spike_figures import input_strip, spike_raster
 from spikeface.summary import ACCURACIES
 
@@ -37,15 +37,21 @@ WINDOWS_LISTED = 20  # of a recording; all of them are in report.json
 
 
 class Sample(NamedTuple):
-    """One test clip: input ``[T, 2, H, W]``, spikes ``[T, ...]`` of each layer, true class."""
+    """One test clip: input ``[T, 2, H, W]``, spikes ``[T, ...]`` of each layer, true class.
+
+    ``membrane``, ``[T, classes]``, is the answer of a network that is not read by its spikes.
+    """
 
     frames: np.ndarray
     layers: dict[str, np.ndarray]
     label: int
+    membrane: np.ndarray | None
 
     @property
-    def output_counts(self) -> list[int]:
-        """Spikes of each output neuron."""
+    def scores(self) -> list[int]:
+        """Spikes, or membrane after the last step, of each output neuron."""
+        if self.membrane is not None:
+            return self.membrane[-1].ravel().tolist()
         output = list(self.layers.values())[-1]
         return output.sum(axis=0, dtype=int).ravel().tolist()
 
@@ -129,7 +135,13 @@ def _draw(
     if sample:
         figure = input_strip(sample.frames)
         yield "input", "Input of one clip, step by step", to_svg(figure, salt="input")
-        figure = spike_raster(sample.frames, sample.layers, classes=classes, label=sample.label)
+        figure = spike_raster(
+            sample.frames,
+            sample.layers,
+            classes=classes,
+            label=sample.label,
+            membrane=sample.membrane,
+        )
         yield "raster", "Spikes of one clip, layer by layer", to_svg(figure, salt="raster")
     if "spikes" in report:
         spikes = report["spikes"]
@@ -155,6 +167,7 @@ def _read_sample(run: RunFolder) -> Sample | None:
                 _unpack(kept["input"][0], network.input_shape),
                 {p.name: _unpack(kept[p.name][0], p.shape) for p in network.populations},
                 int(kept["labels"][0]),
+                kept[MEMBRANE][0] if network.readout == "membrane" else None,
             )
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise RunFolderError(

@@ -28,6 +28,7 @@ from spikeface.environment import environment
 from spikeface.errors import RunFolderError
 
 SCHEMA = "spikeface.report/1"
+MEMBRANE = "membrane"  # in samples.npz: the answer of a network that is read by its membrane
 
 
 class RunFolder:

@@ -25,6 +25,7 @@ from spikeface.figure_style import (
 )
 from spikeface.number_text import compact
 
+MANY_LAYERS = 10  # more than so many are drawn flat
 RASTER_NEURONS = 32  # rows of a layer; of more that spike a fixed random choice is shown
 FRAMES_SHOWN = 12
 STRIP_COLUMNS = 3
@@ -74,6 +75,7 @@ def spike_raster(
     *,
     classes: Sequence[str],
     label: int,
+    membrane: np.ndarray | None = None,
 ) -> Figure:
     """Input events per step, and below them the spikes of each layer over time.
 
@@ -86,9 +88,13 @@ def spike_raster(
     classes : sequence of str
     label : int
         The true class.
+    membrane : ndarray of shape (T, classes), optional
+        Of an output layer that is read by it; drawn in place of its spikes.
     """
     *hidden, output = layers
-    heights = [0.6, *(0.75 for _ in hidden), 0.18 * len(classes)]
+    many = len(hidden) > MANY_LAYERS
+    row = 0.18 if membrane is None else 0.26
+    heights = [0.6, *(0.3 if many else 0.75 for _ in hidden), row * len(classes)]
     figure = new_figure(0.7 + 1.3 * sum(heights))
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     n_steps = len(frames)
@@ -99,7 +105,10 @@ def spike_raster(
     panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     for axes, name in zip(panels[1:-1], hidden, strict=True):
         _hidden_panel(axes, layers[name].reshape(n_steps, -1), name)
-    _output_panel(panels[-1], layers[output].reshape(n_steps, -1), output, classes, label)
+    if membrane is None:
+        _output_panel(panels[-1], layers[output].reshape(n_steps, -1), output, classes, label)
+    else:
+        _membrane_panel(panels[-1], membrane.reshape(n_steps, -1), output, classes, label)
     panels[-1].set_xlim(-0.5, n_steps - 0.5)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     panels[-1].set_xlabel("time step, counted from 0")
@@ -131,8 +140,8 @@ def _hidden_panel(axes: Axes, spikes: np.ndarray, name: str) -> None:
     active = np.flatnonzero(spikes.any(axis=0))
     # Random, because evenly spaced neurons would often share a column of their map.
     chosen = np.random.default_rng(0).permutation(active)[:RASTER_NEURONS]
-    shown = f", {len(chosen)} of them shown" if len(chosen) < len(active) else ""
-    title = f"{short(name)}: {len(active):,} of {spikes.shape[1]:,} neurons spike{shown}"
+    shown = f", {len(chosen)} shown" if len(chosen) < len(active) else ""
+    title = f"{short(name, 24)}: {len(active):,} of {spikes.shape[1]:,} neurons spike{shown}"
     axes.set_title(title, fontsize=9)
     if len(active):
         _show_spikes(axes, spikes[:, np.sort(chosen)])
@@ -159,6 +168,33 @@ def _output_panel(
             va="center",
             fontsize=9,
             color=MUTED,
+        )
+
+
+def _membrane_panel(
+    axes: Axes, membrane: np.ndarray, name: str, classes: Sequence[str], label: int
+) -> None:
+    axes.set_title(f"{short(name, 24)}: membrane of each class (▸ marks the true one)", fontsize=9)
+    for neuron, values in enumerate(membrane.T):
+        is_true = neuron == label
+        axes.plot(values, color=ORANGE if is_true else GREY, linewidth=1.6 if is_true else 0.8)
+    axes.set_yticks([])
+    # Names beside the last values, moved apart to stay legible.
+    low, high = axes.get_ylim()
+    order = np.argsort(membrane[-1], kind="stable")
+    gap = (high - low) / len(classes)
+    places = np.linspace(low + gap / 2, high - gap / 2, len(classes))
+    for place, neuron in zip(places, order, strict=True):
+        axes.annotate(
+            f"▸ {short(classes[neuron])}" if neuron == label else short(classes[neuron]),
+            (len(membrane) - 1, membrane[-1, neuron]),
+            xycoords="data",
+            xytext=(1.03, place),
+            textcoords=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=8,
+            color=MUTED,
+            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6},
         )
 
 

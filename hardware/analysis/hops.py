@@ -26,7 +26,7 @@ from hardware.analysis.causes import (
     states_and_spikes,
 )
 from hardware.analysis.parity import Divergence, differing_share, first_divergence, history
-from hardware.backends.backend import Backend, Progress
+from hardware.backends.backend import Backend, Progress, every
 from hardware.backends.reference import Reference
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
@@ -222,7 +222,8 @@ def _compare(
     losses: tuple[LayerLoss, ...],
 ) -> Hop:
     integers = expected.floats is None and found.floats is None
-    divergence = first_divergence(network, expected, found, states=integers)
+    compared = states_and_spikes(network) if integers else every(network, "spikes")
+    divergence = first_divergence(network, expected, found, probes=compared)
     picture = _picture(network, expected, found, divergence)
     voltages, cause = None, None
     if divergence:

@@ -10,13 +10,13 @@ everything behind it only follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from hardware.backends.backend import every
+from hardware.backends.backend import every, spoken
 from hardware.chip.network import ChipNetwork
 from hardware.errors import HardwareError
 
@@ -80,24 +80,31 @@ class Divergence:
 
 
 def first_divergence(
-    network: ChipNetwork, expected: Traced, found: Traced, *, states: bool = False
+    network: ChipNetwork,
+    expected: Traced,
+    found: Traced,
+    *,
+    probes: Iterable[tuple[str, str]] | None = None,
 ) -> Divergence | None:
-    """Where two runs of one network part first, or None when every message is equal.
+    """Where two runs of one network part first, or None when they are equal.
 
     Parameters
     ----------
     network : ChipNetwork
     expected, found : ChipRun or FloatRun
-        Runs of the same samples with ``every(network, "spikes")`` among their probes.
-    states : bool
-        Compare all states too; they must be among the probes.
+        Runs of the same samples.
+    probes : iterable of (population, variable), optional
+        What to compare; both runs must have been asked for it. Default: ``spoken(network)``, every
+        message and a membrane that is the answer.
 
     Raises
     ------
     HardwareError
-        When a run lacks spike traces or the runs have different samples.
+        When a run lacks a trace or the runs have different samples.
     """
-    variables = {p.name: ("spikes", *(p.STATES if states else ())) for p in network.populations}
+    variables: dict[str, list[str]] = {}
+    for name, variable in spoken(network) if probes is None else probes:
+        variables.setdefault(name, []).append(variable)
     differs = {
         name: np.logical_or.reduce([_differs(name, v, expected, found) for v in compared])
         for name, compared in variables.items()

@@ -58,6 +58,8 @@ class ChipRun:
         Time the backend took, in seconds.
     backend : str
     versions : dict of str to str
+    processes : tuple of str
+        What the backend built the network of, where that is a choice.
     """
 
     output: np.ndarray
@@ -67,6 +69,7 @@ class ChipRun:
     wall_s: float
     backend: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    processes: tuple[str, ...] = ()
 
     @property
     def prediction(self) -> np.ndarray:
@@ -115,6 +118,12 @@ class Backend(ABC):
 def every(network: ChipNetwork, variable: str) -> tuple[tuple[str, str], ...]:
     """Probes for one variable of every population."""
     return tuple((population.name, variable) for population in network.populations)
+
+
+def spoken(network: ChipNetwork) -> tuple[tuple[str, str], ...]:
+    """Probes for everything a network says: all messages, and a membrane that is its answer."""
+    answer = ((network.output.name, "v"),) if network.readout == "membrane" else ()
+    return (*every(network, "spikes"), *answer)
 
 
 def variables_of(network: ChipNetwork) -> dict[str, tuple[str, ...]]:

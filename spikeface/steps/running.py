@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hardware.analysis.parity import first_divergence
-from hardware.backends.backend import Backend, ChipRun, every
+from hardware.backends.backend import Backend, ChipRun, every, spoken
 from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
@@ -21,7 +21,7 @@ from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
 from spikeface.inputs import windows
 from spikeface.progress import progress_bar
-from spikeface.runs import RunFolder
+from spikeface.runs import MEMBRANE, RunFolder
 from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated
 from spikeface.steps.sources import open_test_clips
 
@@ -73,14 +73,14 @@ def run_recording(
     for name in backends:
         backend = _backend(name, config)
         with progress_bar(len(frames), f"{path.name} on {name}", "window") as advance:
-            result = backend.run(network, frames, probes=every(network, "spikes"), progress=advance)
+            result = backend.run(network, frames, probes=spoken(network), progress=advance)
         runs.append(result)
         entry["backends"][name] = activity_section(network, result, frames.shape[1]) | {
             "output_spikes": result.output.tolist(),
             "host_seconds": result.wall_s,
         }
     if len(runs) == 2:
-        entry["parity"] = parity_section(first_divergence(network, *runs), len(frames))
+        entry["parity"] = parity_section(network, first_divergence(network, *runs), len(frames))
     others = [r for r in run.read_report().get("recordings", []) if r["file"] != path.name]
     run.update_report(recordings=[*others, entry])
     return entry
@@ -130,21 +130,23 @@ def _record_predictions(run: RunFolder, result: ChipRun, labels: np.ndarray) -> 
 def _keep_samples(
     run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray
 ) -> None:
-    """Keep the spikes of a few clips, packed to bits."""
+    """Keep the spikes of a few clips, packed to bits, and the membrane that is their answer."""
     chosen = _spread(len(frames), SAMPLES_KEPT)
-    result = Simulator().run(network, frames[chosen], probes=every(network, "spikes"))
-    run.write_samples(
-        input=np.packbits(frames[chosen], axis=-1),
-        labels=labels[chosen],
-        **{name: np.packbits(trace, axis=-1) for (name, _), trace in result.traces.items()},
-    )
+    result = Simulator().run(network, frames[chosen], probes=spoken(network))
+    kept = {
+        name: np.packbits(result.traces[name, "spikes"], axis=-1)
+        for name, _ in every(network, "spikes")
+    }
+    if network.readout == "membrane":
+        kept[MEMBRANE] = result.traces[network.output.name, "v"]
+    run.write_samples(input=np.packbits(frames[chosen], axis=-1), labels=labels[chosen], **kept)
 
 
 def _run_lava(
     run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray, config: Config
 ) -> None:
     chosen = _spread(len(frames), config.lava.samples)
-    probes = every(network, "spikes")
+    probes = spoken(network)
     expected = Simulator().run(network, frames[chosen], probes=probes)
     with progress_bar(len(chosen), "Lava, fixed point", "clip") as advance:
         found = _backend("lava", config).run(
@@ -159,10 +161,10 @@ def _run_lava(
     )
     run.update_report(
         accuracy=accuracy,
-        parity=parity_section(divergence, len(chosen))
+        parity=parity_section(network, divergence, len(chosen))
         | {
-            "spikes_compared": int(sum(expected.traces[probe].size for probe in probes)),
-            "processes": "lava.proc: Conv, Dense, LIFReset (fixed_pt)",
+            "values_compared": int(sum(expected.traces[probe].size for probe in probes)),
+            "processes": list(found.processes),
         },
         lava={
             "samples": chosen.tolist(),

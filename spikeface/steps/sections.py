@@ -45,14 +45,19 @@ def energy_section(
     }
 
 
-def parity_section(divergence: Divergence | None, n_samples: int) -> dict[str, Any]:
+def parity_section(
+    network: ChipNetwork, divergence: Divergence | None, n_samples: int
+) -> dict[str, Any]:
+    """What was compared between two backends, and where they part."""
+    what = "every spike of every layer"
+    if network.readout == "membrane":
+        what += " and the membrane of the read-out"
+    samples = f"{n_samples} sample{'s' if n_samples > 1 else ''}"
     return {
         "tag": "simulated",
         "samples": n_samples,
         "equal": divergence is None,
-        "statement": f"every spike of every layer equal on {n_samples} "
-        f"sample{'s' if n_samples > 1 else ''}"
-        if divergence is None
-        else str(divergence),
+        "compared": what,
+        "statement": f"{what} equal on {samples}" if divergence is None else str(divergence),
         "first_divergence": None if divergence is None else vars(divergence),
     }

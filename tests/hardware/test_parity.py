@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hardware.analysis.parity import first_divergence
-from hardware.backends.backend import every
+from hardware.backends.backend import every, spoken
 from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.simulator.backend import Simulator
 from hardware.errors import HardwareError
@@ -78,3 +78,16 @@ def test_counts_of_differing_spikes(network, spikes):
     name = network.output.name
     count = np.count_nonzero(good.traces[name, "spikes"] != bad.traces[name, "spikes"])
     assert first_divergence(network, good, bad).differing == {name: count}
+
+
+def test_a_membrane_that_is_the_answer_is_compared(network, spikes):
+    read = dataclasses.replace(network, readout="membrane")
+    run = Simulator().run(read, spikes, probes=spoken(read))
+    probe = (read.output.name, "v")
+    other = run.traces[probe].copy()
+    other[1, 2] += 1
+    found = dataclasses.replace(run, backend="other", traces={**run.traces, probe: other})
+    assert first_divergence(read, run, run) is None
+    divergence = first_divergence(read, run, found)
+    assert (divergence.population, divergence.variable) == (read.output.name, "v")
+    assert divergence.place[:2] == (1, 2)

@@ -104,6 +104,7 @@ def parity(divergence=None):
         "tag": "simulated",
         "samples": 3,
         "equal": divergence is None,
+        "compared": "every spike of every layer",
         "statement": "every spike of every layer equal on 3 samples",
         "first_divergence": divergence,
     }
@@ -185,7 +186,8 @@ def full_report():
             "limits": ["Loihi 2 is not priced."],
         },
         "simulator": {"host_seconds": 0.67, "versions": {}},
-        "parity": parity() | {"spikes_compared": 1890, "processes": "lava.proc: Conv, Dense"},
+        "parity": parity()
+        | {"values_compared": 1890, "processes": ["lava.proc.Conv", "lava.proc.Dense"]},
         "lava": {"samples": [0, 2, 5], "host_seconds": 6.3, "versions": {}},
         "recordings": [
             {
@@ -267,7 +269,7 @@ def make_run(tmp_path):
     return make
 
 
-def write_samples(run):
+def write_samples(run, readout="spike_count"):
     shapes = {"input": (2, 5, 6), "first": (4, 3, 5), "second": (3,)}
     conv = Conv(sources=("input",), target="first", weight=np.full((4, 2, 3, 2), 2, np.int32))
     dense = Dense(sources=("first",), target="second", weight=np.full((3, 60), 2, np.int32))
@@ -275,12 +277,26 @@ def write_samples(run):
         input_shape=shapes["input"],
         populations=tuple(population(name, shapes[name]) for name in ("first", "second")),
         synapses=(conv, dense),
+        readout=readout,
     )
     save_network(network, run.chip)
     rng = np.random.default_rng(0)
     spikes = {name: rng.random((2, 7, *shape)) < 0.3 for name, shape in shapes.items()}
     packed = {name: np.packbits(s, axis=-1) for name, s in spikes.items()}
+    if readout == "membrane":
+        packed["membrane"] = np.arange(2 * 7 * 3, dtype=np.int32).reshape(2, 7, 3)[..., ::-1]
     run.write_samples(labels=np.array([1, 0]), **packed)
+
+
+def test_a_network_that_is_read_by_its_membrane_answers_with_it(make_run):
+    run = make_run(full_report(), samples=False)
+    write_samples(run, readout="membrane")
+    write_report(run)
+    text = Page(run.page.read_text(encoding="utf-8")).text
+    assert "silent" not in text
+    # The membranes fall from the first class to the last.
+    assert f"answers {full_report()['data']['classes'][0]}" in " ".join(text.split())
+    assert "the highest membrane" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("state", states())
@@ -307,7 +323,7 @@ def test_full_report_shows_all_numbers_and_no_missing_section(make_run):
     write_report(run)
     page = Page(run.page.read_text(encoding="utf-8"))
     assert "not here yet" not in page.text
-    shown = ["93.1%", "92.0%", "19.0%", "33.3%", "−1.1 points", "1,890 zeros and ones", "44.0 dB"]
+    shown = ["93.1%", "92.0%", "19.0%", "33.3%", "−1.1 points", "1,890 values", "44.0 dB"]
     shown += ["exact", "23.6 pJ", "Davies 2018", "41,750", "Loihi 2 is not priced.", "4.5e-5"]
     shown += ["nothing on this page was measured", "The other 10 windows", HOSTILE]
     assert [text for text in shown if text not in page.text] == []
@@ -375,6 +391,7 @@ def test_figures_survive_extreme_input():
     lost = {"epoch": 0.0, "loss": float("nan"), "train_accuracy": 0.0, "validation_accuracy": 0.0}
     figures = [
         spike_raster(frames, silent, classes=["a", "b"], label=1),
+        spike_raster(frames, silent, classes=["a", "b"], label=1, membrane=np.zeros((1, 2))),
         input_strip(frames),
         input_strip(np.ones((40, 2, 3, 4), int)),
         learning_curve([lost], best_epoch=None),

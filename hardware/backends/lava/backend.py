@@ -38,10 +38,11 @@ from hardware.backends.backend import (
     count_operations,
     every,
     read_out,
+    spoken,
 )
 from hardware.backends.lava.leftovers import WORKER_MODULE, end_session, folder_prefix
 from hardware.backends.lava.limits import Precision, check_expressible
-from hardware.backends.lava.worker import FAILURE, FRAMES, NETWORK, REQUEST
+from hardware.backends.lava.worker import FAILURE, FRAMES, NETWORK, PROCESSES, REQUEST
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.registers import INPUT_SHIFT
@@ -136,8 +137,7 @@ class LavaBackend(Backend):
         check_expressible(network, self.precision)
         if not (availability := self.is_available()):
             raise BackendUnavailableError(availability.reason)
-        needed = [(network.output.name, "v")] if network.readout == "membrane" else []
-        recordings = tuple(dict.fromkeys((*every(network, "spikes"), *needed, *probes)))
+        recordings = tuple(dict.fromkeys((*spoken(network), *probes)))
         with exchange_folder() as folder:
             write_request(folder, network, spikes, recordings, self.timing, self.precision)
             with self._worker(folder) as worker:
@@ -150,6 +150,7 @@ class LavaBackend(Backend):
                     progress=progress,
                 )
             traces = read_recordings(folder, network, recordings, self.precision, spikes.shape[:2])
+            processes = tuple(json.loads((folder / PROCESSES).read_text()))
         emitted = {name: traces[name, "spikes"] for name, _ in every(network, "spikes")}
         counts, synops = count_operations(network, {INPUT: spikes, **emitted})
         return ChipRun(
@@ -160,6 +161,7 @@ class LavaBackend(Backend):
             wall_s=time.monotonic() - started,
             backend=self.name,
             versions={p: importlib.metadata.version(p) for p in ("lava-nc", "numpy")},
+            processes=processes,
         )
 
     def _command(self, folder: Path) -> list[str]:

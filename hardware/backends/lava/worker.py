@@ -32,7 +32,8 @@ from hardware.backends.lava.leftovers import end_session, segment_prefix
 if TYPE_CHECKING:
     from hardware.chip.network import ChipNetwork
 
-REQUEST, FAILURE, NETWORK, FRAMES = "request.json", "failure.json", "network.chip", "input.npy"
+REQUEST, FAILURE, PROCESSES = "request.json", "failure.json", "processes.json"
+NETWORK, FRAMES = "network.chip", "input.npy"
 STDIN, STDOUT, STDERR = 0, 1, 2
 OWNER_CHECK_S = 1.0
 
@@ -186,6 +187,8 @@ def run_samples(
         },
         floating=request["precision"] == "floating_pt",
     )
+    names = sorted({f"{type(p).__module__}.{type(p).__name__}" for p in graph.models})
+    (directory / PROCESSES).write_text(json.dumps(names))
     source = graph.source
     source.create_runtime(
         Loihi2SimCfg(select_tag=request["precision"], exception_proc_model_map=graph.models)
