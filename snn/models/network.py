@@ -92,6 +92,15 @@ class Network(torch.nn.Module):
         """The answer to binary frames ``[N, T, C, H, W]``, float32."""
 
     @property
+    def needs_preparation(self) -> bool:
+        """Whether rates and running statistics are set from the first clips before training."""
+        return True
+
+    def parameter_groups(self) -> list[tuple[list[torch.nn.Parameter], float]]:
+        """What the optimiser changes: parameters, and the factor on their learning rate."""
+        return [(list(self.parameters()), 1.0)]
+
+    @property
     def layer_names(self) -> tuple[str, ...]:
         """Layers that spike, in order: the keys of ``Response.trains``."""
         return tuple(x.name for x in self.layers if isinstance(x, Spiking | MaxPool))

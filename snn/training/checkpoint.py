@@ -65,8 +65,10 @@ def restore(
     TrainingError
         When it belongs to another configuration or network.
     """
-    if saved["config"] != asdict(config):
-        changed = [k for k, v in asdict(config).items() if saved["config"].get(k) != v]
+    # An option that came after the checkpoint was written had its default then.
+    started = asdict(TrainingConfig()) | saved["config"]
+    if started != asdict(config):
+        changed = [k for k, v in asdict(config).items() if started[k] != v]
         raise TrainingError(
             f"{path}: belongs to a run with another configuration ({', '.join(changed)} differ); "
             "use another folder"

@@ -12,6 +12,7 @@ from typing import Literal
 
 from snn.errors import TrainingError
 from snn.events.augment.batch import AugmentConfig
+from snn.events.augment.images import ImageAugmentConfig
 from snn.events.augment.spiking_fer import EVENT_NAMES, FRAME_NAMES
 
 LOWEST = {
@@ -84,14 +85,15 @@ class TrainingConfig:
         Share of the epochs, the last ones, that run on the chip's weight grid (``snn.grid``) with
         the statistics of batch normalisation held; the best of them is kept. 0 trains in floats
         to the end.
-    optimiser : {"adamw", "sgd"}
-        ``sgd`` with `momentum`; the weight decay of ``sgd`` is part of the gradient.
-    schedule : {"cosine", "cosine_epochs"}
+    optimiser : {"adamw", "adam", "sgd"}
+        ``sgd`` with `momentum`; the weight decay of ``adam`` and ``sgd`` is part of the gradient.
+    schedule : {"cosine", "cosine_epochs", "constant"}
         ``cosine`` changes the learning rate with every batch: it rises over the first `warm_up`
         and falls as a cosine to zero. ``cosine_epochs`` keeps it through an epoch,
-        ``(1 + cos(π epoch / epochs)) / 2`` of its peak, without a warm-up.
+        ``(1 + cos(π epoch / epochs)) / 2`` of its peak, without a warm-up. ``constant`` is the
+        peak from the first batch to the last.
     learning_rate : float
-        Peak of the schedule.
+        Peak of the schedule. A network may set a factor on it for some of its parameters.
     momentum, warm_up, weight_decay, label_smoothing : float
     logit_scale : float
         Logits of spike counts are counts per step times this; a membrane and the scores of an
@@ -106,6 +108,9 @@ class TrainingConfig:
     patience : int
         Stop after as many epochs without a better validation accuracy; 0 never stops. Only epochs
         whose weights may be kept count: with a `grid_share` those on the grid.
+    selection : {"clip", "recording"}
+        Which validation accuracy the best epoch has: that of clips, or that of recordings whose
+        clips vote (``snn.training.votes``).
     amp : {"off", "bf16"}
         ``bf16`` multiplies in bfloat16 where the processor or GPU can; off the grid only.
     device : {"cpu", "cuda"}
@@ -118,14 +123,14 @@ class TrainingConfig:
     seed : int
     tensorboard : bool
         Also write the metrics for TensorBoard, a package of its own.
-    augment : AugmentConfig or EventAugmentConfig
+    augment : AugmentConfig, EventAugmentConfig or ImageAugmentConfig
     """
 
     epochs: int = 20
     batch_size: int = 16
     grid_share: float = 0.3
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    schedule: Literal["cosine", "cosine_epochs"] = "cosine"
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    schedule: Literal["cosine", "cosine_epochs", "constant"] = "cosine"
     learning_rate: float = 6e-3
     momentum: float = 0.9
     warm_up: float = 0.1
@@ -138,13 +143,16 @@ class TrainingConfig:
     synop_budget: float = 0.0
     synop_weight: float = 1.0
     patience: int = 0
+    selection: Literal["clip", "recording"] = "clip"
     amp: Literal["off", "bf16"] = "off"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1
     workers: int = 0
     seed: int = 0
     tensorboard: bool = False
-    augment: AugmentConfig | EventAugmentConfig = field(default_factory=AugmentConfig)
+    augment: AugmentConfig | EventAugmentConfig | ImageAugmentConfig = field(
+        default_factory=AugmentConfig
+    )
 
     def __post_init__(self) -> None:
         problems = [
@@ -161,8 +169,9 @@ class TrainingConfig:
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             problems.append(f"learning_rate must be above 0, got {self.learning_rate}")
         allowed = {
-            "optimiser": ("adamw", "sgd"),
-            "schedule": ("cosine", "cosine_epochs"),
+            "optimiser": ("adamw", "adam", "sgd"),
+            "schedule": ("cosine", "cosine_epochs", "constant"),
+            "selection": ("clip", "recording"),
             "amp": ("off", "bf16"),
             "device": ("cpu", "cuda"),
         }

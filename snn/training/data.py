@@ -21,6 +21,7 @@ from snn.errors import TrainingError
 from snn.events.augment import SpikingFERAugmentation
 from snn.events.augment.batch import AugmentConfig, augment
 from snn.events.augment.frames import RandomResizedCrop
+from snn.events.augment.images import ImageAugmentConfig
 from snn.events.datasets import EventDataset, FrameStore
 from snn.events.frames import SpikingFERFrames, slice_frames
 from snn.events.frames.counts import stretch_tables
@@ -36,12 +37,12 @@ KEPT_BYTES = 1_000_000_000
 class EpochAugmentation:
     """How clips are changed in one epoch, and what the draws follow from."""
 
-    config: AugmentConfig | EventAugmentConfig
+    config: AugmentConfig | EventAugmentConfig | ImageAugmentConfig
     seed: int
     epoch: int
 
     def numpy_generator(self, clip: int) -> np.random.Generator:
-        """The generator of one clip, for augmentations of events."""
+        """The generator of one clip, for augmentations of events and images."""
         return np.random.default_rng([self.seed, self.epoch, clip])
 
     def torch_generator(self, clip: int) -> torch.Generator:
@@ -51,7 +52,10 @@ class EpochAugmentation:
 
 
 class ClipSource(Protocol):
-    """Labelled clips that a network is trained or tested on."""
+    """Labelled clips that a network is trained or tested on.
+
+    A source whose clips are parts of recordings also has ``recording_ids``, see `recording_ids`.
+    """
 
     @property
     def labels(self) -> torch.Tensor:
@@ -71,6 +75,11 @@ class ClipSource(Protocol):
             When the source cannot apply the augmentation.
         """
         ...
+
+
+def recording_ids(source: ClipSource) -> torch.Tensor | None:
+    """Which recording each clip is from, int64 ``[N]``, where the source says so."""
+    return getattr(source, "recording_ids", None)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,11 @@ def augmented(
 ) -> torch.Tensor:
     """Frames ``[n, T, C, H, W]`` flipped, shifted and thinned out, each clip by its own draws."""
     config = augmentation.config
+    if isinstance(config, ImageAugmentConfig):
+        raise TrainingError(
+            f"training.augment.kind = {config.kind!r} changes images, and these clips are frames "
+            "of events; use kind = 'batch' or 'spiking_fer'"
+        )
     if not isinstance(config, AugmentConfig):
         raise TrainingError(
             f"training.augment.kind = {config.kind!r} changes events, and these clips are frames; "

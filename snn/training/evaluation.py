@@ -11,8 +11,9 @@ from functools import cached_property
 import torch
 
 from snn.models import Network
-from snn.training.data import ClipSource
+from snn.training.data import ClipSource, recording_ids
 from snn.training.distributed import current_team
+from snn.training.votes import Votes, first_argmax, vote
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Evaluation:
         Spikes per neuron and step of each spiking layer.
     spikes : dict of str to float
         Spikes per clip of each spiking layer.
+    recordings : Tensor of int64, ``[N]``, optional
+        Which recording each clip is from.
     """
 
     scores: torch.Tensor
     labels: torch.Tensor
     rates: dict[str, float]
     spikes: dict[str, float]
+    recordings: torch.Tensor | None = None
 
     @cached_property
     def predictions(self) -> torch.Tensor:
@@ -44,6 +48,18 @@ class Evaluation:
     def accuracy(self) -> float:
         """Share of right predictions, in [0, 1]."""
         return float((self.predictions == self.labels).double().mean())
+
+    @cached_property
+    def votes(self) -> Votes | None:
+        """What the clips of each recording say together; None where clips are not parts of one."""
+        if self.recordings is None:
+            return None
+        return vote(self.scores, self.labels, self.recordings)
+
+    @property
+    def recording_accuracy(self) -> float | None:
+        """Share of recordings whose clips vote for the right class, in [0, 1]."""
+        return None if self.votes is None else self.votes.accuracy
 
     @property
     def confusion(self) -> torch.Tensor:
@@ -58,13 +74,6 @@ class Evaluation:
             int(row[k]) / int(row.sum()) if row.sum() else None
             for k, row in enumerate(self.confusion)
         )
-
-
-def first_argmax(scores: torch.Tensor) -> torch.Tensor:
-    """Index of the first largest value in each row; torch's argmax does not promise which."""
-    positions = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    is_largest = scores == scores.amax(dim=1, keepdim=True)
-    return torch.where(is_largest, positions, scores.shape[1]).amin(dim=1)
 
 
 @torch.no_grad()
@@ -92,4 +101,5 @@ def evaluate(network: Network, source: ClipSource, *, batch_size: int = 64) -> E
         labels=source.labels,
         rates={name: count / neuron_steps[name] for name, count in total.items()},
         spikes=total,
+        recordings=recording_ids(source),
     )

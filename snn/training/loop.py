@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -19,14 +19,20 @@ from snn.errors import TrainingError
 from snn.models import Network, SpikingNetwork
 from snn.training.checkpoint import read_checkpoint, remove_leftovers, restore, save_checkpoint
 from snn.training.config import TrainingConfig
-from snn.training.data import ClipSource
+from snn.training.data import ClipSource, recording_ids
 from snn.training.distributed import Team, current_team, share_statistics
-from snn.training.evaluation import evaluate, first_argmax
+from snn.training.evaluation import evaluate
 from snn.training.loading import Step, epoch_seed, plan, prepared
 from snn.training.metrics import EpochMetrics, EpochTotals
 from snn.training.objective import activity_of, logits_of, loss_share
-from snn.training.optimisers import learning_rate, make_optimiser, training_device
+from snn.training.optimisers import (
+    learning_rate,
+    make_optimiser,
+    set_learning_rate,
+    training_device,
+)
 from snn.training.preparation import prepare
+from snn.training.votes import first_argmax
 
 
 def train(
@@ -66,14 +72,15 @@ def train(
         that is not there.
     """
     team, device = current_team(), training_device(config)
-    _check(network, training, config, team)
+    _check(network, training, validation, config, team)
     torch.set_num_threads(config.threads)
     network.to(device)
     optimiser = make_optimiser(network, config)
     state = _resume(network, optimiser, config, checkpoint, team)
     if state is None:
         state = {"history": [], "best": None, "best_accuracy": -1.0}
-        prepare(network, training, config)
+        if network.needs_preparation:
+            prepare(network, training, config)
     team.copy_first(network.state_dict().values())
     share_statistics(network)
     history = [EpochMetrics(**row) for row in state["history"]]
@@ -106,23 +113,31 @@ def train(
 
 def out_of_patience(history: list[EpochMetrics], config: TrainingConfig) -> bool:
     """Whether the last ``config.patience`` epochs that may be kept brought nothing better."""
-    accuracies = [m.validation_accuracy for m in history if _may_be_kept(m, config)]
+    accuracies = [m.accuracy(config.selection) for m in history if _may_be_kept(m, config)]
     if not config.patience or not accuracies:
         return False
     return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= config.patience
 
 
-def best_epoch(history: list[EpochMetrics]) -> EpochMetrics:
+def best_epoch(
+    history: list[EpochMetrics], selection: Literal["clip", "recording"] = "clip"
+) -> EpochMetrics:
     """The epoch whose weights were kept: the first best of those that end as the training does."""
     candidates = [m for m in history if m.on_grid] or history
-    return max(candidates, key=lambda m: m.validation_accuracy)
+    return max(candidates, key=lambda m: m.accuracy(selection))
 
 
 def _may_be_kept(metrics: EpochMetrics, config: TrainingConfig) -> bool:
     return metrics.on_grid or not config.ends_on_grid
 
 
-def _check(network: Network, training: ClipSource, config: TrainingConfig, team: Team) -> None:
+def _check(
+    network: Network,
+    training: ClipSource,
+    validation: ClipSource,
+    config: TrainingConfig,
+    team: Team,
+) -> None:
     fewest = max(2, team.size)
     if len(training) < fewest:
         raise TrainingError(
@@ -137,6 +152,11 @@ def _check(network: Network, training: ClipSource, config: TrainingConfig, team:
     if config.grid_share > 0 and not isinstance(network, SpikingNetwork):
         raise TrainingError(
             "an artificial network has no weights on the chip's grid; set training.grid_share = 0"
+        )
+    if config.selection == "recording" and recording_ids(validation) is None:
+        raise TrainingError(
+            "training.selection = 'recording': the validation clips are whole recordings and have "
+            "no vote; set training.selection = 'clip'"
         )
 
 
@@ -167,8 +187,7 @@ def _step(
     team, n_clips = current_team(), len(step.clips)
     device = next(network.parameters()).device
     totals.learning_rate = learning_rate(config, step.epoch + step.number / step.n_batches)
-    for group in optimiser.param_groups:
-        group["lr"] = totals.learning_rate
+    set_learning_rate(optimiser, network, totals.learning_rate)
     frames = frames.to(device, non_blocking=True).float()
     labels = all_labels[list(step.mine)].to(device)
     half = config.amp == "bf16" and not config.is_on_grid(step.epoch)  # the grid needs float32
@@ -199,15 +218,14 @@ def _end(
 ) -> EpochMetrics:
     totals.stop()
     current_team().copy_first(network.buffers())
-    accuracy = evaluate(network, validation).accuracy
-    return totals.metrics(epoch, accuracy, config, network.layer_names)
+    return totals.metrics(epoch, evaluate(network, validation), config, network.layer_names)
 
 
 def _remember(
     state: dict[str, Any], network: Network, history: list[EpochMetrics], config: TrainingConfig
 ) -> None:
     """Put an epoch into the state, and its weights when they are the best so far."""
-    accuracy = history[-1].validation_accuracy
+    accuracy = history[-1].accuracy(config.selection)
     if _may_be_kept(history[-1], config) and accuracy > state["best_accuracy"]:
         state["best_accuracy"] = accuracy
         state["best"] = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}

@@ -1,17 +1,18 @@
 """What an epoch was like: one row of ``metrics.csv``.
 
->>> totals = EpochTotals(); totals.add(...); totals.metrics(0, 0.5, config).row()["rate.conv1"]
+>>> totals = EpochTotals(); totals.add(...); totals.metrics(0, validation, config, names).row()
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from snn.training.config import TrainingConfig
+from snn.training.evaluation import Evaluation
 from snn.training.objective import Activity
 from snn.training.preparation import LOWEST_RATE
 
@@ -26,6 +27,8 @@ class EpochMetrics:
         Synaptic operations per clip, on training clips.
     clips_per_second : float
         While training; the validation is not in it.
+    validation_recording_accuracy : float, optional
+        By vote of the clips of each recording, where clips are parts of recordings.
     rates : dict of str to float
         Of every spiking layer, on training clips.
     """
@@ -41,6 +44,14 @@ class EpochMetrics:
     seconds: float
     clips_per_second: float
     rates: dict[str, float]
+    validation_recording_accuracy: float | None = None
+
+    def accuracy(self, selection: Literal["clip", "recording"]) -> float:
+        """The validation accuracy that epochs are compared by."""
+        if selection == "clip":
+            return self.validation_accuracy
+        assert self.validation_recording_accuracy is not None  # the loop checks its source
+        return self.validation_recording_accuracy
 
     @property
     def dead_layers(self) -> tuple[str, ...]:
@@ -48,8 +59,11 @@ class EpochMetrics:
         return tuple(name for name, rate in self.rates.items() if rate < LOWEST_RATE)
 
     def row(self) -> dict[str, Any]:
-        """Flat, numbers only: how many layers are dead, and one column for the rate of each."""
-        plain = asdict(self)
+        """Flat, numbers only: how many layers are dead, and one column for the rate of each.
+
+        Recordings have a column where there are any.
+        """
+        plain = {name: value for name, value in asdict(self).items() if value is not None}
         rates = plain.pop("rates")
         plain |= {
             "on_grid": int(self.on_grid),
@@ -86,7 +100,7 @@ class EpochTotals:
         self.training_seconds = time.perf_counter() - self.started
 
     def metrics(
-        self, epoch: int, validation_accuracy: float, config: TrainingConfig, names: tuple[str, ...]
+        self, epoch: int, validation: Evaluation, config: TrainingConfig, names: tuple[str, ...]
     ) -> EpochMetrics:
         """The row of this epoch; `names` are the layers in the order of the activity."""
         rates = (torch.as_tensor(self.rates) / self.clips).tolist()
@@ -94,7 +108,7 @@ class EpochTotals:
             epoch=epoch,
             loss=self.loss / self.clips,
             train_accuracy=float(self.correct) / self.clips,
-            validation_accuracy=validation_accuracy,
+            validation_accuracy=validation.accuracy,
             mean_rate=sum(rates) / len(rates) if rates else 0.0,
             synops=float(self.operations) / self.clips,
             on_grid=config.is_on_grid(epoch),
@@ -102,4 +116,5 @@ class EpochTotals:
             seconds=time.perf_counter() - self.started,
             clips_per_second=self.clips / self.training_seconds,
             rates=dict(zip(names, rates, strict=True)),
+            validation_recording_accuracy=validation.recording_accuracy,
         )

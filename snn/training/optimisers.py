@@ -11,30 +11,36 @@ import platform
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from snn.errors import TrainingError
+from snn.models import Network
 from snn.training.config import TrainingConfig
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # of /proc/cpuinfo, x86 and Arm
 
 
-def make_optimiser(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over all parameters of a network."""
+def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimiser of a configuration over the parameter groups of a network."""
+    groups = [{"params": parameters} for parameters, _ in network.parameter_groups()]
+    rate, decay = config.learning_rate, config.weight_decay
     if config.optimiser == "sgd":
-        return torch.optim.SGD(
-            network.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-    return torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, weight_decay=decay)
+    if config.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, network: Network, rate: float) -> None:
+    """Give each parameter group of a network its factor times `rate`."""
+    factors = [factor for _, factor in network.parameter_groups()]
+    for group, factor in zip(optimiser.param_groups, factors, strict=True):
+        group["lr"] = factor * rate
 
 
 def learning_rate(config: TrainingConfig, epochs_done: float) -> float:
     """The learning rate after a number of epochs, fractions of one included."""
+    if config.schedule == "constant":
+        return config.learning_rate
     if config.schedule == "cosine_epochs":
         return config.learning_rate * _cosine(math.floor(epochs_done) / config.epochs)
     progress, warm_up = epochs_done / config.epochs, config.warm_up
