@@ -1,5 +1,9 @@
 """Configuration: TOML files into frozen dataclasses, with errors that name the nearest key.
 
+``task`` at the top of a file says what is trained and so which sections there are: a ``spiking``
+network (the default), the ``reconstruction`` of faces from events, or the ``transfer`` of its
+encoder to a classifier.
+
 >>> load_config(Path("configs/demo.toml"), ["training.epochs=3"]).training.epochs
 3
 """
@@ -17,11 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from conversion.images import ImagesConfig
+from conversion.reconstruction import ReconstructionConfig
+from conversion.transfer import TransferConfig
 from snn.errors import SnnError
 from snn.events.datasets import DATASETS
 from snn.events.faces import FaceSetParameters, face_set
 from snn.models import ModelConfig
-from snn.training import TrainingConfig
+from snn.training import ImageAugmentConfig, TrainingConfig
 from spikeface.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -53,6 +60,9 @@ class DataConfig:
         Whether to read all recordings once for the two trivial classifiers.
     time_unit, labels, subject_pattern : str
         Options of ``eckplus`` (s, ms, us, ns), ``nefer`` (expected, reported) and ``folder``.
+    videos : str
+        Of ``eckplus``, for images only: the folder of CK+ that holds ``S005/001/*.png``. It
+        gives the true faces of a reconstruction, and the face boxes of all images.
     """
 
     dataset: str = "faces"
@@ -65,6 +75,7 @@ class DataConfig:
     time_unit: str = ""
     labels: str = ""
     subject_pattern: str = ""
+    videos: str = ""
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -135,8 +146,9 @@ class LavaConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything a run follows from."""
+    """Everything a run of a spiking network follows from."""
 
+    task: Literal["spiking"] = "spiking"
     faces: FaceSetParameters = field(default_factory=FaceSetParameters)
     data: DataConfig = field(default_factory=DataConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)
@@ -145,13 +157,78 @@ class Config:
     lava: LavaConfig = field(default_factory=LavaConfig)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionRunConfig:
+    """Everything a reconstruction of faces follows from."""
+
+    task: Literal["reconstruction"] = "reconstruction"
+    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
+    data: DataConfig = field(default_factory=DataConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
+
+
+def _published_training() -> TrainingConfig:
+    """How evTransFER trains its classifier; the learning rate is that of the head."""
+    return TrainingConfig(
+        epochs=20,
+        batch_size=64,
+        grid_share=0.0,
+        optimiser="adam",
+        schedule="constant",
+        learning_rate=1e-3,
+        warm_up=0.0,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        init_rate=0.0,
+        augment=ImageAugmentConfig(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRunConfig:
+    """Everything a classifier on images of events follows from."""
+
+    task: Literal["transfer"] = "transfer"
+    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
+    data: DataConfig = field(default_factory=DataConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    training: TrainingConfig = field(default_factory=_published_training)
+
+
+RunConfig = Config | ReconstructionRunConfig | TransferRunConfig
+ImageRunConfig = ReconstructionRunConfig | TransferRunConfig
+TASKS: dict[str, type[RunConfig]] = {
+    "spiking": Config,
+    "reconstruction": ReconstructionRunConfig,
+    "transfer": TransferRunConfig,
+}
+
+
 def load_config(path: Path | None, assignments: Sequence[str] = ()) -> Config:
+    """``load_run_config`` where only a spiking network will do.
+
+    Raises
+    ------
+    ConfigError
+        Also for a file of another task.
+    """
+    config = load_run_config(path, assignments)
+    if not isinstance(config, Config):
+        raise ConfigError(
+            f"{path}: task = {config.task!r}; this needs a spiking network, task = 'spiking'"
+        )
+    return config
+
+
+def load_run_config(path: Path | None, assignments: Sequence[str] = ()) -> RunConfig:
     """Read a TOML file and apply ``section.key=value`` assignments on top.
 
     Parameters
     ----------
     path : Path, optional
-        Default: the defaults of the dataclasses.
+        Default: the defaults of the dataclasses, for a spiking network.
     assignments : sequence of str
         Values are parsed as TOML; what is not TOML counts as a string.
 
@@ -165,8 +242,11 @@ def load_config(path: Path | None, assignments: Sequence[str] = ()) -> Config:
     for assignment in assignments:
         _assign(table, assignment)
     where = str(path) if path else "configuration"
+    task = table.get("task", "spiking")
+    if task not in TASKS:
+        raise ConfigError(f"{where}: task must be one of {', '.join(TASKS)}, got {task!r}")
     try:
-        return _build(Config, _with_presets(table), where="")
+        return _build(TASKS[task], _with_presets(table), where="")
     except (SnnError, ConfigError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -194,7 +274,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not readable as TOML ({error})") from None
 
 
-def to_toml(config: Config) -> str:
+def to_toml(config: RunConfig) -> str:
     """The whole configuration, defaults included, as TOML."""
     return "\n".join(_sections(dataclasses.asdict(config), ())).strip() + "\n"
 
@@ -235,7 +315,7 @@ def _build(cls: Any, table: Mapping[str, Any], *, where: str) -> Any:
     """An instance of a dataclass from a TOML table."""
     hints = typing.get_type_hints(cls)
     arguments = {}
-    for key, value in table.items():
+    for key, value in _over_defaults(cls, table).items():
         name = f"{where}{key}"
         if key not in hints:
             near = difflib.get_close_matches(key, hints, n=1)
@@ -243,6 +323,28 @@ def _build(cls: Any, table: Mapping[str, Any], *, where: str) -> Any:
             raise ConfigError(f"unknown key {name}; {advice}")
         arguments[key] = _convert(hints[key], value, name)
     return cls(**arguments)
+
+
+def _over_defaults(cls: Any, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections that a table changes in part, on top of what `cls` has there by default."""
+    whole = dict(table)
+    for spot in dataclasses.fields(cls):
+        changed = table.get(spot.name)
+        if isinstance(changed, Mapping) and spot.default_factory is not dataclasses.MISSING:
+            whole[spot.name] = _merged(dataclasses.asdict(spot.default_factory()), changed)
+    return whole
+
+
+def _merged(default: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """`changed` on top of `default`, section by section; another ``kind`` begins anew."""
+    kind = default.get("kind", "batch")
+    if changed.get("kind", kind) != kind:
+        return dict(changed)
+    whole = {**default, **changed}
+    for key, value in changed.items():
+        if isinstance(value, Mapping) and isinstance(default.get(key), Mapping):
+            whole[key] = _merged(default[key], value)
+    return whole
 
 
 def _of_kind(choices: Sequence[Any], value: Mapping[str, Any], name: str) -> Any:

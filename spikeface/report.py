@@ -90,7 +90,7 @@ def write_report(run: RunFolder) -> None:
         sample = _read_sample(run)
         files = {}
         inline = {}
-        for name, label, svg in _draw(report, _read_metrics(run), sample):
+        for name, label, svg in _draw(report, read_metrics(run), sample):
             run.figures.mkdir(exist_ok=True)
             write_text(run.figures / f"{name}.svg", svg)
             files[name] = f"{run.figures.name}/{name}.svg"
@@ -149,7 +149,8 @@ def _draw(
         yield "layers", "Spikes and synaptic operations by layer", to_svg(figure, salt="layers")
 
 
-def _read_metrics(run: RunFolder) -> list[dict[str, float]]:
+def read_metrics(run: RunFolder) -> list[dict[str, float]]:
+    """The rows of ``metrics.csv``, none where there is no such file."""
     if not run.metrics.is_file():
         return []
     with run.metrics.open(newline="", encoding="utf-8") as file:
@@ -194,7 +195,7 @@ def _render(
             accuracies=accuracy_rows(report),
             windows_listed=WINDOWS_LISTED,
             commands=_commands(run, report),
-            where=_read_json(run.path / "environment.json"),
+            where=read_json(run.path / "environment.json"),
             config=run.config.read_text(encoding="utf-8"),
         )
     )
@@ -215,5 +216,6 @@ def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file, empty where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

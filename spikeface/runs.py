@@ -3,6 +3,7 @@
     config.toml  environment.json  status.json     what was asked for, where, how far it came
     metrics.csv  checkpoint.pt                     training
     network.nir  network.chip                      the float network and the integers
+    encoders/                                      those that a reconstruction kept
     samples.npz                                    spikes of a few samples, for pictures
     report.json  report.html  figures/             what came out
 
@@ -42,6 +43,7 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.pt"
         self.nir = path / "network.nir"
         self.chip = path / "network.chip"
+        self.encoders = path / "encoders"
         self.samples = path / "samples.npz"
         self.report = path / "report.json"
         self.page = path / "report.html"

@@ -11,6 +11,8 @@ ACCURACIES = (
     ("baseline_event_count", "event count only"),
     ("baseline_ridge", "ridge on count maps"),
     ("float", "network, float"),
+    ("per_clip", "network, by clip"),
+    ("per_recording", "network, by recording"),
     ("integer", "network, integer"),
     ("lava", "network, on Lava"),
 )
@@ -18,7 +20,26 @@ ACCURACIES = (
 
 def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str]:
     """The short table at the end of a run: whatever ``report.json`` knows so far."""
-    return [*_accuracy(report), *_activity(report), *_parity(report), *_where(report, run)]
+    return [
+        *_reconstruction(report),
+        *_accuracy(report),
+        *_activity(report),
+        *_parity(report),
+        *_where(report, run),
+    ]
+
+
+def pipeline_lines(report: dict[str, Any]) -> list[str]:
+    """The table of ``evtransfer``: a line a classifier, baselines first."""
+    lines = [*_reconstruction(report), f"{'test accuracy':<22} {'by clip':>9} {'by recording':>13}"]
+    for key, label in ACCURACIES:
+        if key in report["accuracy"]:
+            lines.append(f"  {label:<20} {'':>9} {report['accuracy'][key]['value']:>13.1%}")
+    lines += [
+        f"  {row['run']:<20} {row['clip_accuracy']:>9.1%} {row['recording_accuracy']:>13.1%}"
+        for row in report["classifiers"]["rows"]
+    ]
+    return [*lines, *_where(report, None)]
 
 
 def quantisation_lines(section: dict[str, Any]) -> list[str]:
@@ -144,9 +165,22 @@ def _accuracy(report: dict[str, Any]) -> Iterator[str]:
     if accuracy:
         yield f"{'test accuracy':<22} {'simulated':>9}"
     for key, label in ACCURACIES:
+        if key == "float" and "per_clip" in accuracy:
+            continue  # one of the two below it
         if key in accuracy:
-            n = f"   on {accuracy[key]['n']} clips" if "n" in accuracy[key] else ""
-            yield f"  {label:<20} {accuracy[key]['value']:>8.1%}{n}"
+            what = "recordings" if "per_clip" in accuracy and key != "per_clip" else "clips"
+            n = f"   on {accuracy[key]['n']} {what}" if "n" in accuracy[key] else ""
+            yield f"  {label:<21} {accuracy[key]['value']:>7.1%}{n}"
+
+
+def _reconstruction(report: dict[str, Any]) -> Iterator[str]:
+    if "reconstruction" in report:
+        section = report["reconstruction"]
+        yield f"{'held-out faces':<22} {'PSNR':>9} {'SSIM':>8} {'MSE':>9}   simulated"
+        for key, label in (("mean_face", "always the mean face"), ("quality", "network")):
+            row = section[key]
+            yield f"  {label:<20} {row['psnr']:>6.2f} dB {row['ssim']:>8.3f} {row['mse']:>9.4f}"
+        yield f"{'encoders kept':<22} {len(section['encoders']):>9}   in encoders/"
 
 
 def _activity(report: dict[str, Any]) -> Iterator[str]:

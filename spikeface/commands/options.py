@@ -50,11 +50,11 @@ def add_resume_option(command: argparse.ArgumentParser) -> None:
 
 def read_config(options: argparse.Namespace, assignments: Sequence[str] = ()) -> Any:
     """The configuration that the options name, with `assignments` below those of ``--set``."""
-    from spikeface.config import load_config
+    from spikeface.config import load_run_config
 
     engine = getattr(options, "engine", None)
     engines = [f"model.engine={engine!r}"] if engine else []
-    return load_config(options.config, [*engines, *assignments, *options.set])
+    return load_run_config(options.config, [*engines, *assignments, *options.set])
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], Any]:

@@ -1,4 +1,7 @@
-"""From faces to a report: the commands that read and write a run folder."""
+"""From faces to a report: the commands that read and write a run folder.
+
+``train`` takes configurations of every task; ``quantise`` and ``run`` go on with spiking networks.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ ENGINES = ("fused", "norse", "slayer")  # those of snn.models, which would impor
 
 
 def add_run_commands(commands: Any) -> None:
-    """``demo``, ``train``, ``quantise``, ``run``, ``report``."""
+    """``demo``, ``evtransfer``, ``train``, ``quantise``, ``run``, ``report``."""
     demo = add_command(commands, "demo", _demo, "everything in one go, from faces to a report")
     demo.add_argument("--quick", action="store_true", help="a small set and few epochs: a look")
     demo.add_argument("--engine", choices=ENGINES, default="fused", help="default: fused")
@@ -32,7 +35,22 @@ def add_run_commands(commands: Any) -> None:
     add_resume_option(demo)
     add_set_option(demo)
 
-    train = add_command(commands, "train", _train, "train a spiking network, write network.nir")
+    evtransfer = add_command(
+        commands, "evtransfer", _evtransfer, "evTransFER in one go: faces, GAN, six classifiers"
+    )
+    evtransfer.add_argument("--quick", action="store_true", help="small and short: a look")
+    evtransfer.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new folder (runs/evtransfer, -2, ...)"
+    )
+    add_resume_option(evtransfer)
+    add_set_option(evtransfer)
+
+    train = add_command(
+        commands, "train", _train, "train what a configuration says: task = spiking, ..."
+    )
+    train.add_argument(
+        "positional_config", type=Path, nargs="?", metavar="CONFIG.toml", help="same as --config"
+    )
     _add_data_options(train)
     train.add_argument("--out", type=Path, required=True, metavar="RUN", help="a new run folder")
     train.add_argument("--engine", choices=ENGINES, help="overrides model.engine")
@@ -64,6 +82,11 @@ def _add_data_options(train: argparse.ArgumentParser) -> None:
         help="ckplus-dvs, adfes-dvs, casia-dvs, mmi-dvs, eckplus, nefer, faces or folder",
     )
     train.add_argument("--root", metavar="FOLDER", help="where the recordings of --dataset are")
+    train.add_argument(
+        "--videos",
+        metavar="FOLDER",
+        help="of eckplus: the images of CK+, for faces and their boxes",
+    )
     train.add_argument("--protocol", choices=("strict", "authors"), help="(of the configuration)")
     train.add_argument("--fold", type=natural, metavar="N", help="(of the configuration)")
 
@@ -75,6 +98,7 @@ def _data_assignments(options: argparse.Namespace) -> list[str]:
         "root": options.data or options.root,
         "protocol": options.protocol,
         "fold": options.fold,
+        "videos": options.videos,
     }
     return [f"data.{key}={json.dumps(v)}" for key, v in given.items() if v is not None]
 
@@ -89,21 +113,43 @@ def _demo(options: argparse.Namespace) -> int:
     return 0 if report["parity"]["equal"] else FAILED
 
 
+def _evtransfer(options: argparse.Namespace) -> int:
+    from spikeface.evtransfer import evtransfer
+    from spikeface.runs import new_run_path
+    from spikeface.summary import pipeline_lines
+
+    report = evtransfer(
+        options.out or new_run_path("evtransfer"),
+        quick=options.quick,
+        assignments=options.set,
+        resume=options.resume,
+    )
+    show(report, pipeline_lines(report), options)
+    return 0
+
+
 def _train(options: argparse.Namespace) -> int:
     from snn.training import session
     from spikeface.config import to_toml
+    from spikeface.errors import ConfigError
+    from spikeface.evtransfer_pages import write_page
     from spikeface.runs import RunFolder
-    from spikeface.steps import train
-    from spikeface.steps.sources import open_training_data
+    from spikeface.steps import open_task, train_task
 
+    if options.positional_config and options.config:
+        raise ConfigError("give the configuration once, as CONFIG.toml or with --config")
+    options.config = options.config or options.positional_config
     config = read_config(options, _data_assignments(options))
-    with session(config.training.device) as team:
-        data = open_training_data(config)  # what is wrong with it shows before a folder is made
+    how = config.reconstruction if config.task == "reconstruction" else config.training
+    with session(how.device) as team:
+        data = open_task(config)  # what is wrong with it shows before a folder is made
         run = None  # under torchrun the first process writes for all
         if team.is_first:
             run = RunFolder.create(options.out, to_toml(config), resume=options.resume)
-        train(run, config, data)
+        train_task(run, config, data)
     if run:
+        if config.task != "spiking":  # nothing is added to it later
+            write_page(run)
         show_report(run.read_report(), options, run=run.path)
     return 0
 
@@ -138,10 +184,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from spikeface.report import write_report
+    from spikeface.evtransfer_pages import write_page
     from spikeface.runs import RunFolder
 
     run = RunFolder.open(options.run)
-    write_report(run)
+    write_page(run)
     show_report(run.read_report(), options, run=run.path)
     return 0

@@ -9,8 +9,21 @@ Each step reads what the step before left in the run folder and adds its section
 """
 
 from spikeface.steps.quantising import quantise
+from spikeface.steps.reconstruction import reconstruct
 from spikeface.steps.rendering import render_faces
 from spikeface.steps.running import run_recording, run_test_set
+from spikeface.steps.tasks import open_task, train_task
 from spikeface.steps.training import train
+from spikeface.steps.transfer import transfer
 
-__all__ = ["quantise", "render_faces", "run_recording", "run_test_set", "train"]
+__all__ = [
+    "open_task",
+    "quantise",
+    "reconstruct",
+    "render_faces",
+    "run_recording",
+    "run_test_set",
+    "train",
+    "train_task",
+    "transfer",
+]

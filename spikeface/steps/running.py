@@ -54,8 +54,8 @@ def run_recording(
     The last window may be shorter than the others. Returns the section that is added to the
     report; it says nothing about expressions, only what the network did.
     """
-    network = load_network(run.need(run.chip, "quantise"))
     config = load_config(run.config)
+    network = load_network(run.need(run.chip, "quantise"))
     recording = read_recording(path, sensor_size=sensor_size)
     step = {key: network.metadata[key] for key in ("n_steps", "dt_us")}
     frames = windows(recording, network, **step)

@@ -37,7 +37,7 @@ from snn.training import (
     TimeBinFrames,
 )
 from snn.training.distributed import current_team
-from spikeface.config import Config
+from spikeface.config import Config, ImageRunConfig
 from spikeface.errors import ConfigError
 from spikeface.progress import progress_bar
 from spikeface.steps.sections import simulated
@@ -99,16 +99,22 @@ def open_training_data(config: Config, events: EventSet | None = None) -> Traini
     DatasetError
         When recordings are missing, or the set has no such protocol or fold.
     """
-    if events is None and not config.data.root:
-        raise ConfigError(
-            "[data] root is empty: say what to train on, with --data FACES.h5, or "
-            "--dataset NAME --root FOLDER"
-        )
+    if events is None:
+        require_root(config)
     if (events is not None or config.data.has_own_splits) and _needs_no_recordings(config):
         return _from_faces(config, events or load_event_set(config.data.root))
     if events is not None:
         return _from_dataset(config, open_dataset("faces", events.source))
-    return _from_dataset(config, _dataset(config))
+    return _from_dataset(config, dataset_of(config))
+
+
+def require_root(config: Config | ImageRunConfig) -> None:
+    """Refuse a configuration that names no data."""
+    if not config.data.root:
+        raise ConfigError(
+            "[data] root is empty: say what to train on, with --data FACES.h5, or "
+            "--dataset NAME --root FOLDER"
+        )
 
 
 def open_test_clips(config: Config) -> ClipSource:
@@ -117,8 +123,8 @@ def open_test_clips(config: Config) -> ClipSource:
         table = load_event_set(config.data.root).splits["test"]
         frames = torch.from_numpy(table.binary_frames(config.frames.n_bins))
         return Split(frames, torch.from_numpy(table.labels))
-    dataset = _dataset(config)
-    return EventClips(dataset, _splits(config, dataset).test, _representation(config, dataset))
+    dataset = dataset_of(config)
+    return EventClips(dataset, splits_of(config, dataset).test, _representation(config, dataset))
 
 
 def _needs_no_recordings(config: Config) -> bool:
@@ -127,17 +133,24 @@ def _needs_no_recordings(config: Config) -> bool:
     return plain_bins and not isinstance(config.training.augment, EventAugmentConfig)
 
 
-def _dataset(config: Config) -> EventDataset:
+def dataset_of(config: Config | ImageRunConfig) -> EventDataset:
+    """The set of recordings that ``[data]`` names."""
     names = ("time_unit", "labels", "subject_pattern")
     given = {name: getattr(config.data, name) for name in names if getattr(config.data, name)}
     return open_dataset(config.data.dataset, config.data.root, **given)
 
 
-def _splits(config: Config, dataset: EventDataset) -> Splits:
+def splits_of(config: Config | ImageRunConfig, dataset: EventDataset) -> Splits:
+    """Who trains, validates and tests by the protocol of ``[data]``."""
     protocol = config.data.protocol or ("authors" if config.data.has_own_splits else "strict")
     return dataset.splits(
         protocol=protocol, fold=config.data.fold, n_folds=config.data.n_folds, seed=0
     )
+
+
+def protocol_text(config: Config | ImageRunConfig, splits: Splits) -> str:
+    """Who trains, who tests and how an epoch is selected, for a report."""
+    return OWN_PROTOCOL if config.data.has_own_splits else f"{splits.protocol}: {splits.text}"
 
 
 def _from_faces(config: Config, events: EventSet) -> TrainingData:
@@ -188,7 +201,7 @@ def _from_faces(config: Config, events: EventSet) -> TrainingData:
 def _from_dataset(config: Config, dataset: EventDataset) -> TrainingData:
     """Recordings of any set, cut by a protocol."""
     dataset.require_files()
-    splits = _splits(config, dataset)
+    splits = splits_of(config, dataset)
     representation = _representation(config, dataset)
     assert representation.size is not None
     clips, survey = _clips(config, dataset, splits, representation)
@@ -199,9 +212,7 @@ def _from_dataset(config: Config, dataset: EventDataset) -> TrainingData:
         classes=dataset.classes,
         input_shape=(2, height, width),
         dt_us=max(1, int(np.median(survey.durations_us)) // config.frames.n_bins),
-        protocol=OWN_PROTOCOL
-        if config.data.has_own_splits
-        else f"{splits.protocol}: {splits.text}",
+        protocol=protocol_text(config, splits),
         majority_share=splits.majority_share,
         description={
             "dataset": config.data.dataset,
@@ -241,7 +252,7 @@ def _representation(config: Config, dataset: EventDataset) -> SpikingFERFrames |
 
 
 @dataclass(frozen=True)
-class _Survey:
+class Survey:
     """What one pass over all recordings found; maps and counts are missing without baselines."""
 
     durations_us: np.ndarray
@@ -249,6 +260,7 @@ class _Survey:
     maps: np.ndarray | None = None
 
     def baselines(self, parts: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, Any]:
+        """Test accuracy of the two trivial classifiers, by recording."""
         if self.maps is None or self.event_counts is None:
             return {}
         tables = (self.event_counts, self.maps, labels)
@@ -260,15 +272,15 @@ def _clips(
     dataset: EventDataset,
     splits: Splits,
     representation: SpikingFERFrames | TimeBinFrames,
-) -> tuple[dict[str, ClipSource], _Survey]:
+) -> tuple[dict[str, ClipSource], Survey]:
     """The clips by part, and what was seen of the recordings on the way."""
     store = None
     if config.data.cache:
-        with _progress(len(dataset), "frames to the cache") as advance:
+        with progress_of_team(len(dataset), "frames to the cache") as advance:
             store = FrameStore.build(dataset, config.data.cache, representation, progress=advance)
     plain: dict[str, ClipSource] = {}
     recordings = KeptRecordings(dataset)
-    frames, survey = _read_all(config, recordings, None if store else representation)
+    frames, survey = read_all(config, recordings, None if store else representation)
     for part in PARTS:
         indices, labels = getattr(splits, part), torch.from_numpy(dataset.labels)
         plain[part] = (
@@ -281,19 +293,19 @@ def _clips(
     return plain, survey
 
 
-def _read_all(
-    config: Config,
+def read_all(
+    config: Config | ImageRunConfig,
     recordings: KeptRecordings,
     representation: SpikingFERFrames | TimeBinFrames | None,
-) -> tuple[np.ndarray | None, _Survey]:
+) -> tuple[np.ndarray | None, Survey]:
     """Plain frames of all recordings where a representation is given, and the survey."""
     n_recordings = len(recordings.labels)
     if representation is None and not config.data.baselines:
         few = np.linspace(0, n_recordings - 1, min(n_recordings, 16)).astype(int)
-        return None, _Survey(np.array([recordings.recording(int(i)).duration_us for i in few]))
+        return None, Survey(np.array([recordings.recording(int(i)).duration_us for i in few]))
     count_maps = EqualTimeFrames(n_bins=BASELINE_BINS)
     frames, maps, counts, durations = [], [], [], []
-    with _progress(n_recordings, "recordings") as advance:
+    with progress_of_team(n_recordings, "recordings") as advance:
         for index in range(n_recordings):
             recording = recordings.recording(index)
             counts.append(len(recording))
@@ -305,8 +317,8 @@ def _read_all(
             advance(1)
     plain = np.stack(frames) if frames else None
     if not config.data.baselines:
-        return plain, _Survey(np.array(durations))
-    return plain, _Survey(np.array(durations), np.array(counts), _same_shape(maps))
+        return plain, Survey(np.array(durations))
+    return plain, Survey(np.array(durations), np.array(counts), _same_shape(maps))
 
 
 def _coarse(maps: np.ndarray) -> np.ndarray:
@@ -348,7 +360,7 @@ def _baselines(
     }
 
 
-def _progress(total: int, what: str) -> Any:
+def progress_of_team(total: int, what: str) -> Any:
     """A bar in the first process of a team, none in the others."""
     if current_team().is_first:
         return progress_bar(total, what, "clip")

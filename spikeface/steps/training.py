@@ -15,7 +15,7 @@ from snn.errors import TrainingError
 from snn.events.datasets import EventSet
 from snn.export import write_nir
 from snn.models import Network, SpikingNetwork, build
-from snn.training import EpochMetrics, Evaluation, best_epoch, evaluate
+from snn.training import EpochMetrics, Evaluation, TrainingConfig, best_epoch, evaluate
 from snn.training import train as train_network
 from spikeface.config import Config
 from spikeface.progress import Advance, progress_bar
@@ -52,7 +52,8 @@ def train(
         return
     started = time.perf_counter()
     with run.step("train"):
-        with _following(run, config, len(data.clips["train"])) as (on_epoch, advance):
+        n_clips = len(data.clips["train"])
+        with following(run, config.training, n_clips) as (on_epoch, advance):
             history = _train(
                 network, data, config, run.checkpoint, on_epoch=on_epoch, on_batch=advance
             )
@@ -97,21 +98,22 @@ def _train(
 
 
 @contextmanager
-def _following(run: RunFolder, config: Config, n_clips: int) -> Iterator[tuple[Any, Advance]]:
+def following(
+    run: RunFolder, config: TrainingConfig, n_clips: int
+) -> Iterator[tuple[Any, Advance]]:
     """A progress bar, and a function that writes each epoch's metrics as soon as it ended."""
     rows: list[dict[str, Any]] = []
-    board = _board(run) if config.training.tensorboard else None
-    with progress_bar(config.training.epochs * n_clips, "training", "clip") as advance:
+    board = _board(run) if config.tensorboard else None
+    with progress_bar(config.epochs * n_clips, "training", "clip") as advance:
 
         def on_epoch(metrics: EpochMetrics) -> None:
             rows.append(metrics.row())
             run.write_metrics(rows)
             if board:
                 _write_to_board(board, metrics)
-            dead = f", {len(metrics.dead_layers)} silent" if metrics.dead_layers else ""
             advance.note(
-                f"epoch {metrics.epoch + 1}: validation {metrics.validation_accuracy:.1%}, "
-                f"rate {metrics.mean_rate:.3f}{dead}"
+                f"epoch {metrics.epoch + 1}: validation {metrics.accuracy(config.selection):.1%}"
+                f"{_firing(metrics)}"
             )
 
         try:
@@ -119,6 +121,14 @@ def _following(run: RunFolder, config: Config, n_clips: int) -> Iterator[tuple[A
         finally:
             if board:
                 board.close()
+
+
+def _firing(metrics: EpochMetrics) -> str:
+    """How much a spiking network fires; nothing of one without spikes."""
+    if not metrics.rates:
+        return ""
+    dead = f", {len(metrics.dead_layers)} silent" if metrics.dead_layers else ""
+    return f", rate {metrics.mean_rate:.3f}{dead}"
 
 
 def _board(run: RunFolder) -> Any:
@@ -147,7 +157,7 @@ def _training_section(
     tested: Evaluation,
     seconds: float,
 ) -> dict[str, Any]:
-    best = best_epoch(history)
+    best = best_epoch(history, config.training.selection)
     fan_out = network.fan_out
     return {
         "family": config.model.family,

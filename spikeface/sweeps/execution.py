@@ -88,11 +88,12 @@ def _open(sweep: SweepFolder, name: str) -> RunFolder:
 def _finish(run: RunFolder, until: str) -> None:
     """The steps that are not done: training, then, for a spiking network, integers and counts."""
     from spikeface import steps
-    from spikeface.config import load_config
+    from spikeface.config import load_run_config
 
-    config = load_config(run.config)
+    config = load_run_config(run.config)
+    trained = "reconstruction" if config.task == "reconstruction" else "accuracy"
     todo: dict[str, tuple[str, Callable[[], object]]] = {
-        "train": ("accuracy", lambda: steps.train(run, config)),
+        "train": (trained, lambda: steps.train_task(run, config)),
         "quantise": ("quantisation", lambda: steps.quantise(run)),
         "simulator": ("spikes", lambda: steps.run_test_set(run, backends=["simulator"])),
     }

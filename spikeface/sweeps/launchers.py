@@ -136,7 +136,8 @@ def _show_epochs(sweep: SweepFolder, child: _Child, advance: Advance, *, ended: 
 
 
 def _epochs(sweep: SweepFolder, name: str) -> int:
-    return int(lookup(settings(sweep.planned[name]), "training.epochs") or 1)
+    table = settings(sweep.planned[name])
+    return int(lookup(table, "training.epochs") or lookup(table, "reconstruction.epochs") or 1)
 
 
 def _finished(sweep: SweepFolder, name: str) -> int:

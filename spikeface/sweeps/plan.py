@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikeface.config import load_config, read_toml, to_toml
+from spikeface.config import load_run_config, read_toml, to_toml
 from spikeface.errors import ConfigError
 from spikeface.sweeps.values import (
     MOST_VALUES,
@@ -104,7 +104,7 @@ def plan(
             group=_group(title, point),
             values=values,
             config=to_toml(
-                load_config(
+                load_run_config(
                     config, [*assignments, *(f"{k}={as_toml(v)}" for k, v in values.items())]
                 )
             ),
@@ -123,6 +123,11 @@ def check_runs(runs: Sequence[PlannedRun]) -> None:
             raise ConfigError(f"the runs {other} and {run.name} are the same; drop one of them")
     if repeated := [name for name, n in Counter(run.name for run in runs).items() if n > 1]:
         raise ConfigError(f"several runs are called {', '.join(repeated)}; names must differ")
+    tasks = sorted({str(lookup(settings(run), "task")) for run in runs})
+    if len(tasks) > 1:
+        raise ConfigError(
+            f"a sweep has one task, this one mixes {' and '.join(tasks)}; make a sweep of each"
+        )
     protocols = sorted({protocol(run) for run in runs})
     if len(protocols) > 1:
         raise ConfigError(
@@ -197,7 +202,7 @@ def _one_value(assignment: str) -> str:
 def _ablation(
     switches: Sequence[str], config: Path | None, assignments: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    base = tomllib.loads(to_toml(load_config(config, assignments)))
+    base = tomllib.loads(to_toml(load_run_config(config, assignments)))
     for key in switches:
         if not isinstance(lookup(base, key), bool):
             raise ConfigError(

@@ -36,6 +36,10 @@ MEASURES = (
     "float_spikes_per_clip",
     "float_synaptic_operations_per_clip",
     "training_minutes",
+    "clip_accuracy",
+    "recording_accuracy",
+    "psnr",
+    "ssim",
 )
 
 
@@ -209,6 +213,10 @@ def _measures(run: RunFolder, report: Mapping[str, Any]) -> dict[str, float]:
         "synaptic_operations_per_clip": "spikes.synaptic_operations",
         "float_spikes_per_clip": "training.spikes_per_clip.value",
         "float_synaptic_operations_per_clip": "training.synaptic_operations_of_spikes.value",
+        "clip_accuracy": "accuracy.per_clip.value",
+        "recording_accuracy": "accuracy.per_recording.value",
+        "psnr": "reconstruction.quality.psnr",
+        "ssim": "reconstruction.quality.ssim",
     }
     found = {name: lookup(report, place) for name, place in places.items()}
     if "training" in report:

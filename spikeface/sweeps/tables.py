@@ -20,6 +20,7 @@ from spikeface.sweeps.results import MEASURES, Group, Result, group_results, rea
 TABLES_LOCK = ".tables"  # no run is called so: their names begin with a letter or digit
 TABLES_WAIT_S = 60.0
 KEYS = (
+    "task",
     "model.family",
     "model.engine",
     "data.dataset",

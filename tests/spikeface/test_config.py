@@ -4,13 +4,13 @@ import pytest
 
 from snn.events.faces import face_set
 from snn.training import EventAugmentConfig
-from spikeface.config import CONFIGS, Config, load_config, to_toml
+from spikeface.config import CONFIGS, Config, load_config, load_run_config, to_toml
 from spikeface.errors import ConfigError
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
 def test_shipped_configurations_are_valid(path):
-    load_config(path)
+    load_run_config(path)
 
 
 def test_written_configuration_reads_back_equal(tmp_path):
@@ -69,9 +69,9 @@ def test_presets_are_what_single_values_change():
         ("faces.clips_per_class=0", "clips_per_class must be above 0"),
         ("faces.camera.pos_thres=-1", "thresholds must be above 0"),
         ("training.augment=5", "training.augment is a section"),
-        ("training.augment.kind=x", "kind must be one of batch, spiking_fer, got 'x'"),
+        ("training.augment.kind=x", "kind must be one of batch, spiking_fer, image, got 'x'"),
         ("training.augment.crop=true", "unknown key training.augment.crop"),
-        ("training.optimiser=adam", "training.optimiser must be one of adamw, sgd, got 'adam'"),
+        ("training.optimiser=rprop", "optimiser must be one of adamw, adam, sgd, got 'rprop'"),
         ("training.warm_up=1.0", r"warm_up must lie in \[0, 1\), got 1.0"),
         ("training.patience=-1", "patience must be at least 0"),
         ("data.dataset=ckplus", "did you mean eckplus"),

@@ -13,6 +13,7 @@ The faces are drawings; a model trained on them knows nothing yet about photogra
 from snn.events.faces.clips import (
     SPLITS,
     Clip,
+    clip_frames,
     clip_keys,
     render_clip,
     render_clips,
@@ -30,6 +31,7 @@ __all__ = [
     "SPLITS",
     "Clip",
     "FaceSetParameters",
+    "clip_frames",
     "clip_keys",
     "face_set",
     "render_clip",

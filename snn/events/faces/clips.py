@@ -89,6 +89,56 @@ def render_clip(
     DatasetError
         For numbers outside of the set's classes, or negative ones.
     """
+    identity, motion, subject_rng, rng = _begin(parameters, subject, label, take)
+    times_us = _frame_times(parameters, identity, motion)
+    frames = _draw(parameters, identity, motion, times_us, times_us, subject_rng, rng)
+    recording = events_from_frames(
+        frames,
+        timestamps_us=times_us,
+        parameters=parameters.camera,
+        seed=rng,
+        source=f"face {subject} {parameters.classes[label]} take {take}",
+    )
+    if not keep_frames:
+        return Clip(recording, label, subject, take)
+    points = _points(identity, motion, times_us)[:, :N_LANDMARKS].astype(np.float32)
+    return Clip(recording, label, subject, take, frames, times_us, points)
+
+
+def clip_frames(
+    parameters: FaceSetParameters, *, subject: int, label: int, take: int, times_us: np.ndarray
+) -> np.ndarray:
+    """The video of a clip at times of one's own, equal to what the camera saw at its times.
+
+    Parameters
+    ----------
+    parameters : FaceSetParameters
+        The set.
+    subject, label, take : int
+        Which clip, as in ``render_clip``.
+    times_us : ndarray of int64, shape (n_frames,)
+        In microseconds since the begin of the clip, in any order.
+
+    Returns
+    -------
+    ndarray of shape (n_frames, height, width), dtype uint8
+
+    Raises
+    ------
+    DatasetError
+        For numbers outside of the set's classes, or negative ones.
+    """
+    identity, motion, subject_rng, rng = _begin(parameters, subject, label, take)
+    seen_us = _frame_times(parameters, identity, motion)
+    # How finely the face is modelled and where the shoulders lean follow from the first frame.
+    wanted_us = np.concatenate([seen_us[:1], np.asarray(times_us, np.int64)])
+    return _draw(parameters, identity, motion, wanted_us, seen_us, subject_rng, rng)[1:]
+
+
+def _begin(
+    parameters: FaceSetParameters, subject: int, label: int, take: int
+) -> tuple[Identity, Motion, np.random.Generator, np.random.Generator]:
+    """Who moves and how, and the generators of subject and clip after drawing that."""
     classes = parameters.classes
     if not 0 <= label < len(classes):
         raise DatasetError(f"labels are 0 to {len(classes) - 1} ({classes}), got {label}")
@@ -99,19 +149,7 @@ def render_clip(
     number = CLASS_NUMBERS[classes[label]]
     rng = np.random.default_rng([parameters.seed, subject, number, take])
     motion = draw_motion(parameters, class_name=classes[label], rng=rng)
-    times_us = _frame_times(parameters, identity, motion)
-    frames = _draw(parameters, identity, motion, times_us, subject_rng, rng)
-    recording = events_from_frames(
-        frames,
-        timestamps_us=times_us,
-        parameters=parameters.camera,
-        seed=rng,
-        source=f"face {subject} {classes[label]} take {take}",
-    )
-    if not keep_frames:
-        return Clip(recording, label, subject, take)
-    points = _points(identity, motion, times_us)[:, :N_LANDMARKS].astype(np.float32)
-    return Clip(recording, label, subject, take, frames, times_us, points)
+    return identity, motion, subject_rng, rng
 
 
 def _points(identity: Identity, motion: Motion, times_us: np.ndarray) -> np.ndarray:
@@ -146,9 +184,11 @@ def _draw(
     identity: Identity,
     motion: Motion,
     times_us: np.ndarray,
+    seen_us: np.ndarray,
     subject_rng: np.random.Generator,
     rng: np.random.Generator,
 ) -> np.ndarray:
+    """Frames at `times_us`; the room for a moving background is that of the camera's times."""
     time_s = times_us * 1e-6
     pose, light = motion.pose(time_s), motion.light(time_s)
     record = identity_record(identity)
@@ -156,7 +196,10 @@ def _draw(
     background = str(rng.choice(parameters.backgrounds))
     if background != "clutter":
         light["shift_x"], light["shift_y"] = 0.0, 0.0
-    shift = max(np.abs(light["shift_x"]).max(), np.abs(light["shift_y"]).max())
+        shift = 0.0
+    else:
+        seen = motion.light(seen_us * 1e-6)
+        shift = max(np.abs(seen["shift_x"]).max(), np.abs(seen["shift_y"]).max())
     scene = model_scene(
         parameters.sensor_size,
         identity,
