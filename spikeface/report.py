@@ -128,8 +128,9 @@ def _draw(
             best_epoch=report.get("training", {}).get("best_epoch"),
         )
         yield "learning", "Accuracy and loss by epoch", to_svg(figure, salt="learning")
-    if "confusion" in report:
-        counts = np.array(report["confusion"]["rows_are_true_classes"])
+    answers = report.get("confusion", report.get("confusion_float"))
+    if answers:
+        counts = np.array(answers["rows_are_true_classes"])
         figure = confusion_matrix(counts, classes)
         yield "confusion", "Confusion matrix of the test clips", to_svg(figure, salt="confusion")
     if sample:
@@ -204,16 +205,18 @@ def _render(
 def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:
     """What to type to get this run again, from its ``config.toml``."""
     name = run.path.resolve().name
-    data = PurePath(report["data"]["file"]).name if "data" in report else "faces.h5"
-    recordings = [recording["file"] for recording in report.get("recordings", [])]
-    return [
-        ["spikeface", "faces", data, "--config", "config.toml"],
-        ["spikeface", "train", "--data", data, "--out", name, "--config", "config.toml"],
-        ["spikeface", "quantise", name],
-        ["spikeface", "run", name],
-        *(["spikeface", "run", name, "--input", file] for file in recordings),
-        ["spikeface", "report", name],
-    ]
+    data = report.get("data", {"file": "faces.h5"})
+    train = ["spikeface", "train", "config.toml", "--out", name]
+    commands = [[*train, "--root", "FOLDER"]]
+    if data.get("dataset", "faces") == "faces":
+        faces = PurePath(data["file"]).name
+        render = ["spikeface", "faces", faces, "--config", "config.toml"]
+        commands = [render, [*train, "--data", faces]]
+    if report.get("training", {}).get("spiking", True):
+        recordings = [recording["file"] for recording in report.get("recordings", [])]
+        commands += [["spikeface", "quantise", name], ["spikeface", "run", name]]
+        commands += [["spikeface", "run", name, "--input", file] for file in recordings]
+    return [*commands, ["spikeface", "report", name]]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from snn.files import replacing
 from spikeface.environment import environment
-from spikeface.errors import RunFolderError
+from spikeface.errors import ConfigError, RunFolderError
 
 SCHEMA = "spikeface.report/1"
 MEMBRANE = "membrane"  # in samples.npz: the answer of a network that is read by its membrane
@@ -61,7 +61,7 @@ class RunFolder:
         """
         run = cls(Path(path))
         if run.config.exists() and resume:
-            if run.config.read_text(encoding="utf-8") != config_toml:
+            if not _is_same(run.config, config_toml):
                 raise RunFolderError(
                     f"{path}: was started with another configuration (its config.toml differs); "
                     "resume with the same one or choose another folder"
@@ -150,6 +150,19 @@ class RunFolder:
         """Write ``samples.npz``."""
         with writing(self.samples) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+
+
+def _is_same(path: Path, config_toml: str) -> bool:
+    """Whether a configuration is that of a run; options newer than the run have their defaults."""
+    if path.read_text(encoding="utf-8") == config_toml:
+        return True
+    # It brings torch along, which most of what writes files here does without.
+    from spikeface.config import load_run_config, to_toml
+
+    try:
+        return to_toml(load_run_config(path)) == config_toml
+    except ConfigError:
+        return False
 
 
 def new_run_path(name: str) -> Path:

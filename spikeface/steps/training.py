@@ -161,6 +161,7 @@ def _training_section(
     fan_out = network.fan_out
     return {
         "family": config.model.family,
+        "spiking": isinstance(network, SpikingNetwork),
         "engine": config.model.engine,
         "seed": config.training.seed,
         "epochs": len(history),

@@ -342,6 +342,27 @@ def test_missing_sections_name_the_command_that_adds_them(make_run):
     assert "µJ" not in text
 
 
+def test_an_artificial_network_has_no_section_of_spikes(make_run):
+    report, _, _ = states()["trained"]
+    report["training"]["spiking"] = False
+    report["confusion_float"] = full_report()["confusion"]
+    run = make_run(report, samples=False)
+    write_report(run)
+    page = Page(run.page.read_text(encoding="utf-8"))
+    assert "not here yet" not in page.text and "Quantisation" not in page.text
+    assert "quantise" not in page.text
+    assert "confusion" in run.read_report()["figures"]
+
+
+def test_recordings_of_a_set_are_trained_on_again_from_their_folder(make_run):
+    report = full_report()
+    report["data"] |= {"dataset": "ckplus-dvs", "file": "/somewhere/data"}
+    run = make_run(report)
+    write_report(run)
+    text = Page(run.page.read_text(encoding="utf-8")).text
+    assert "--root FOLDER" in text and "spikeface faces" not in text
+
+
 def test_diverging_parity_says_where_first_and_counts_by_layer(make_run):
     run = make_run(states()["diverging"][0])
     write_report(run)
