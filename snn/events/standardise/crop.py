@@ -14,6 +14,7 @@ CropFactors(height_factor=3.3333333333333335, width_factor=1.3333333333333333)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -218,17 +219,22 @@ def find_face_box(frame: np.ndarray) -> Box:
     EventFormatError
         When no face is found.
     """
-    if not hasattr(cv2, "CascadeClassifier"):
-        raise DatasetError(
-            f"OpenCV {cv2.__version__} has no Haar cascades: install 'opencv-python-headless<5', "
-            "or give landmarks or a box"
-        )
-    folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
-    cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
-    faces = cascade.detectMultiScale(frame, scaleFactor=1.1, minNeighbors=5)
+    faces = _haar_cascade().detectMultiScale(frame, scaleFactor=1.1, minNeighbors=5)
     if not len(faces):
         raise EventFormatError("no face was found in the first frame; give landmarks or a box")
     x, y, width, height = max(faces, key=lambda face: int(face[2]) * int(face[3]))
     side = max(width, height)
     centre = np.array([x + width / 2 - 0.5, y + height / 2 - 0.5])
     return _centred(centre, side, side)
+
+
+@cache
+def _haar_cascade() -> cv2.CascadeClassifier:
+    """OpenCV's detector of frontal faces, read once: that takes longer than finding a face."""
+    if not hasattr(cv2, "CascadeClassifier"):
+        raise DatasetError(
+            f"OpenCV {cv2.__version__} has no Haar cascades: install 'opencv-python-headless<5', "
+            "or give landmarks or a box"
+        )
+    folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
+    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
