@@ -37,8 +37,9 @@ class TransferConfig:
         A reconstruction run, a folder of its encoders, or one encoder file. ``scratch`` does not
         read it.
     epoch : int
-        Which of the encoders in a folder, by the epochs it had; 0 is the last. Published: 80
-        without an LSTM, 100 with one.
+        Which of the encoders in a folder, by the epochs it had; -1 is the last, 0 the one before
+        training, against which one sees what training brought. Published: 80 without an LSTM, 100
+        with one.
     width : int
         Channels of the first level of a scratch encoder; others have that of their file.
     window : int
@@ -65,7 +66,7 @@ class TransferConfig:
 
     mode: Literal["scratch", "frozen", "finetune"] = "finetune"
     encoder: str = ""
-    epoch: int = 0
+    epoch: int = -1
     width: int = 64
     window: int = 1
     lstm_layers: int = 0
@@ -77,7 +78,7 @@ class TransferConfig:
     label_share: float = 1.0
 
     def __post_init__(self) -> None:
-        lowest = {"epoch": 0, "width": 1, "window": 1, "lstm_layers": 0, "lstm_hidden": 1}
+        lowest = {"epoch": -1, "width": 1, "window": 1, "lstm_layers": 0, "lstm_hidden": 1}
         lowest["head_hidden"] = 1
         problems = [
             f"{name} must be at least {low}, got {getattr(self, name)}"
@@ -124,11 +125,11 @@ def encoder_path(config: TransferConfig) -> Path:
             f"{path}: neither an encoder file nor a folder with encoder-epoch010.pt or the like in "
             f"it or its {KEPT_FOLDER}/; make one with a run of task = 'reconstruction'"
         )
-    epoch = config.epoch or max(kept)
+    epoch = max(kept) if config.epoch < 0 else config.epoch
     if epoch not in kept:
         raise ModelError(
             f"{path}: keeps no encoder of epoch {epoch}; set transfer.epoch to one of "
-            f"{', '.join(map(str, sorted(kept)))}, or 0 for the last"
+            f"{', '.join(map(str, sorted(kept)))}, or -1 for the last"
         )
     return kept[epoch]
 

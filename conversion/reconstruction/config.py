@@ -1,7 +1,7 @@
 """How the reconstruction network is trained: one frozen dataclass, published values as defaults.
 
 >>> ReconstructionConfig(epochs=25, keep_every=10).kept_epochs
-(10, 20, 25)
+(0, 10, 20, 25)
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ReconstructionConfig:
 
     @property
     def kept_epochs(self) -> tuple[int, ...]:
-        """Epochs, counted from 1, after which the encoder is kept."""
+        """After how many epochs the encoder is kept; 0 is the untrained one, for comparison."""
         return tuple(
-            e for e in range(1, self.epochs + 1) if e % self.keep_every == 0 or e == self.epochs
+            e for e in range(self.epochs + 1) if e % self.keep_every == 0 or e == self.epochs
         )

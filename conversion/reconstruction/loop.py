@@ -91,6 +91,9 @@ def train_reconstruction(
         tell_batch(len(training))
         tell_epoch(metrics)
     order = TrainingConfig(batch_size=config.batch_size, seed=config.seed)
+    if not history:
+        players.settle(training, epoch_seed(order, 0))
+        _keep_encoder(players, config, encoders, epoch=0)
     totals = EpochTotals()
     for step in plan(len(training), order, range(len(history), config.epochs)):
         if step.number == 0:
@@ -102,7 +105,10 @@ def train_reconstruction(
             totals.stop()
             players.settle(training, epoch_seed(order, step.epoch))
             history.append(totals.metrics(step.epoch, players.generator, validation))
-            _keep(players, config, history, checkpoint, encoders)
+            if (epoch := len(history)) in config.kept_epochs:
+                _keep_encoder(players, config, encoders, epoch=epoch)
+            # After the encoder: a kill between them repeats the epoch and does not skip it.
+            save_checkpoint(checkpoint, players.parts, config, history)
             tell_epoch(history[-1])
     return players.generator.eval(), history
 
@@ -194,25 +200,16 @@ def _check(
         )
 
 
-def _keep(
-    players: _Players,
-    config: ReconstructionConfig,
-    history: list[ReconstructionMetrics],
-    checkpoint: Path,
-    encoders: Path,
+def _keep_encoder(
+    players: _Players, config: ReconstructionConfig, encoders: Path, *, epoch: int
 ) -> None:
-    """Write the encoder, then the checkpoint: a kill between them repeats the epoch, not skips."""
-    epoch = len(history)
-    if epoch in config.kept_epochs:
-        about = {
-            "epoch": epoch,
-            "epochs": config.epochs,
-            "seed": config.seed,
-            "l1_weight": config.l1_weight,
-            "ssim": history[-1].ssim,
-        }
-        save_encoder(encoder_path(encoders, epoch), players.generator.encoder, about=about)
-    save_checkpoint(checkpoint, players.parts, config, history)
+    about = {
+        "epoch": epoch,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "l1_weight": config.l1_weight,
+    }
+    save_encoder(encoder_path(encoders, epoch), players.generator.encoder, about=about)
 
 
 def _nothing(*args: Any) -> None:

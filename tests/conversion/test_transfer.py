@@ -15,7 +15,7 @@ def run(tmp_path):
     """A reconstruction run that kept three encoders; their weights are their epochs."""
     folder = tmp_path / "gan" / "encoders"
     folder.mkdir(parents=True)
-    for epoch in (80, 9, 100):
+    for epoch in (80, 0, 9, 100):
         encoder = Encoder(size=32, width=2)
         torch.nn.init.constant_(encoder.bottleneck.bias, epoch)
         save_encoder(folder / f"encoder-epoch{epoch:03d}.pt", encoder, about={"epoch": epoch})
@@ -23,7 +23,7 @@ def run(tmp_path):
     return tmp_path / "gan"
 
 
-@pytest.mark.parametrize(("epoch", "found"), [(0, 100), (80, 80), (9, 9)])
+@pytest.mark.parametrize(("epoch", "found"), [(-1, 100), (80, 80), (9, 9), (0, 0)])
 def test_the_encoder_of_an_epoch(run, epoch, found):
     for place in (run, run / "encoders"):
         config = TransferConfig(mode="frozen", encoder=str(place), epoch=epoch)
@@ -49,7 +49,7 @@ def test_an_encoder_that_is_not_there_is_named(run, tmp_path):
         transferred_encoder(TransferConfig(), size=32)
     with pytest.raises(ModelError, match="neither an encoder file nor a folder"):
         transferred_encoder(TransferConfig(encoder=str(tmp_path)), size=32)
-    with pytest.raises(ModelError, match=r"epoch 50; set transfer\.epoch to one of 9, 80, 100"):
+    with pytest.raises(ModelError, match=r"epoch 50; set transfer\.epoch to one of 0, 9, 80, 100"):
         transferred_encoder(TransferConfig(encoder=str(run), epoch=50), size=32)
     with pytest.raises(ModelError, match=r"32 pixels, and these have 64; set images\.size = 32"):
         transferred_encoder(TransferConfig(encoder=str(run)), size=64)
@@ -57,6 +57,6 @@ def test_an_encoder_that_is_not_there_is_named(run, tmp_path):
 
 def test_all_values_out_of_range_are_named_at_once():
     with pytest.raises(ModelError) as found:
-        TransferConfig(mode="linear", dropout=1.0, label_share=0.0, window=3, epoch=-1)
+        TransferConfig(mode="linear", dropout=1.0, label_share=0.0, window=3, epoch=-2)
     for part in ("[transfer]", "mode must", "dropout", "label_share", "lstm_layers", "epoch"):
         assert part in str(found.value)
