@@ -166,7 +166,8 @@ def test_test_runs_the_whole_suite_unless_a_path_is_named(bench, python):
     root = bench.checkout
     start = f"<-m><pytest><--rootdir><{root}><-c><{root}/pyproject.toml>"
     everything = bench.run("test", "-x", cwd=bench.elsewhere)
-    assert everything.out == f"{start}<-x><{root}/tests>"
+    together = "<--numprocesses><logical><--maxprocesses><4><--dist><loadfile>"
+    assert everything.out == f"{start}{together}<-x><{root}/tests>"
     named = bench.run("test", "test_own.py::test_a", cwd=bench.elsewhere)
     assert named.out == f"{start}<test_own.py::test_a>"
     assert bench.run("test", EXIT="5").returncode == 5
