@@ -33,6 +33,7 @@ warnings.simplefilter("error")
 layouts = [None, formats.TableLayout(columns="txyp"), formats.TableLayout(time_unit="s")]
 for path in sorted(folder.glob("seed*")):
     formats.describe(path)
+isolated._idle.clear()  # children from before the limit
 mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (mapped + memory,) * 2)
 counts = {"read": 0, "refused": 0}

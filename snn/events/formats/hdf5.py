@@ -43,7 +43,7 @@ def open_hdf5(path: Path, layout: TableLayout) -> EventStream:
     EventFormatError
         For a foreign layout, a damaged file, or a codec that is not available.
     """
-    return isolated(lambda: _open(path, layout))
+    return isolated(_open, path, layout)
 
 
 def _open(path: Path, layout: TableLayout) -> EventStream:
