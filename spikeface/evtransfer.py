@@ -38,8 +38,9 @@ from spikeface.runs import RunFolder, writing
 from spikeface.steps.images import ImageData, open_images
 
 MODES = ("scratch", "frozen", "finetune")
-# Published: three layers of 512 on 512 features. An encoder of width 16 has 128 features.
-LSTM = ("transfer.window=3", "transfer.lstm_layers=1", "transfer.lstm_hidden=128")
+# Published: three images, three layers of 512 on 512 features. A recording has two images here, and
+# an encoder of width 16 has 128 features.
+LSTM = ("transfer.window=2", "transfer.lstm_layers=1", "transfer.lstm_hidden=128")
 QUICK = (
     "faces.train_subjects=10",
     "faces.validation_subjects=3",
@@ -141,7 +142,7 @@ def evtransfer(
         ("gan", "learn to make faces from events", partial(_reconstruct, pipeline)),
     ]
     for name, (mode, lstm) in names.items():
-        text = f"classifier on {'three images' if lstm else 'one image'}, encoder: {mode}"
+        text = f"classifier on {'two images' if lstm else 'one image'}, encoder: {mode}"
         todo.append((name, text, partial(_classify, pipeline, name, mode, lstm)))
     began = time.perf_counter()
     for number, (name, text, action) in enumerate(todo, start=1):
