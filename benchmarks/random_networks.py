@@ -14,13 +14,30 @@ import numpy as np
 from hardware.backends.backend import check_timing
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba, Delta, Relay, ResonateAndFire, Sigma, SigmaDelta
+from hardware.chip.populations import (
+    Cuba,
+    Delta,
+    Levels,
+    Relay,
+    ResonateAndFire,
+    Sigma,
+    SigmaDelta,
+)
 from hardware.chip.synapses import Conv, Dense, Direct, Sparse
 from hardware.errors import UnsupportedNetworkError
 
 FEATURES = frozenset(
     {"conv", "dense", "sparse", "residual", "skip", "recurrent", "delay", "graded", "sigma_delta"}
-    | {"subtract", "refractory", "resets", "v_init", "per_neuron", "bias_input", "resonator"}
+    | {
+        "subtract",
+        "refractory",
+        "resets",
+        "v_init",
+        "per_neuron",
+        "bias_input",
+        "resonator",
+        "levels",
+    }
     | {"extreme"}
 )
 
@@ -291,7 +308,7 @@ class GraphBuilder:
     def common(self, shortest_delay=0):
         """Exponent, message bits and delay of a synapse."""
         delay = shortest_delay + (self.integer(0, 4) if self.sometimes("delay") else 0)
-        bits = self.sigma_delta or self.features & {"graded", "residual"}
+        bits = self.sigma_delta or self.features & {"graded", "residual", "levels"}
         exponent = self.integer(-8, 7) if self.sometimes("extreme") else 0
         if not exponent and bits and self.sometimes("graded"):
             exponent = self.integer(-6, 0)
@@ -357,6 +374,8 @@ class GraphBuilder:
             return SigmaDelta
         if self.sometimes("resonator", 0.4):
             return ResonateAndFire
+        if self.sometimes("levels", 0.4):
+            return Levels
         return Relay if self.sometimes("graded", 0.3) else Cuba
 
     def draw_port(self, target):
@@ -399,6 +418,20 @@ class GraphBuilder:
         return {
             "vth": self.array(0, min(typical_input, 2**23 - 1)),
             "rectify": bool(self.integer(0, 1)),
+        }
+
+    def draw_levels(self, typical_input):
+        """Up to the largest level or beyond it: half of all sums lie inside."""
+        levels = int(self.rng.choice([1, 2, 4, 8, 15, 32, 255]))
+        highest = (2**23 - 1) // (64 * levels)
+        typical = int(np.clip(typical_input / levels, 1, highest))
+        signed = self.rng.random() < 0.5
+        return {
+            "vth": self.array(max(typical // 4, 1), min(2 * typical, highest)),
+            "levels": levels,
+            "vth_negative": self.array(1, min(6 * typical, 2**17 - 1), 0) if signed else 0,
+            "bias_mant": self.array(-30, 30),
+            "bias_exp": self.integer(0, 7),
         }
 
     def draw_sigma(self, typical_input):

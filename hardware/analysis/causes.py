@@ -21,8 +21,9 @@ from hardware.backends.backend import every
 from hardware.backends.reference import Reference
 from hardware.chip.network import ChipNetwork
 from hardware.chip.neurons import decay
-from hardware.chip.populations import Cuba
+from hardware.chip.populations import Cuba, Levels
 from hardware.chip.registers import INPUT_SHIFT, WEIGHT_STEP
+from hardware.chip.synapses import Weighted
 from hardware.compiler.floats.network import FloatNetwork, FloatSynapse
 from hardware.compiler.floats.run import run_floats
 from hardware.compiler.quantise.losses import LayerLoss
@@ -77,6 +78,8 @@ def cause_of_rounding(
         Between the runs of both.
     """
     name, step = divergence.population, divergence.step
+    if rounded[name].kind == "sigma_delta":
+        return Cause("rounding", "changes are sent in whole units of a message, of rounded weights")
     sample = spikes[divergence.sample : divergence.sample + 1, : step + 1]
     alone = []
     for kind, network in _swaps(floats, rounded, loss):
@@ -99,7 +102,7 @@ def _swaps(
     name = loss.layer
     before, after = floats[name], rounded[name]
     for kind, fields in (
-        ("thresholds", ("threshold",)),
+        ("thresholds", ("threshold", "negative_slope", "delta")),
         ("biases", ("bias",)),
         ("decays", ("u_decay", "v_decay")),
         ("initial states", ("v_init", "u_init")),
@@ -156,7 +159,16 @@ def cause_of_integers(
         return Cause(kind, f"{fault.fault} {place}")
     if margin is not None and abs(margin) < EXACT:
         return Cause("threshold", "the voltage meets the threshold exactly; the chip asks for more")
-    return Cause("rounding", "no register overflowed; the states are rounded in every step")
+    shift = -min(
+        (s.weight_exp for s in network.incoming(divergence.population) if isinstance(s, Weighted)),
+        default=0,
+    )
+    what = (
+        f"its sums lose the {shift} bits that they are shifted by"
+        if shift > 0
+        else ("the states are rounded in every step")
+    )
+    return Cause("rounding", f"no register overflowed; {what}")
 
 
 # -- integers and integers -------------------------------------------------------------------------
@@ -191,7 +203,7 @@ def cause_between_engines(
         int(history(run, name, variable, sample, neuron)[step]) for run in (expected, found)
     )
     values = f"{variable} is {before} and {after} at step {step}, equal before"
-    if variable in ("u", "sigma", "real", "act"):
+    if variable in ("u", "sigma", "real", "act", "z"):
         return Cause("synapses", f"{values}: the input of the neuron differs")
     if history(expected, name, "spikes", sample, neuron)[step]:
         return Cause("reset", f"{values}, in a step with a spike")
@@ -243,8 +255,9 @@ def peak_voltages(
 ) -> np.ndarray | None:
     """Voltage of a CUBA neuron just before each decision, in thresholds, from an integer run.
 
-    None for other models, for a threshold of 0, and where the bias comes from outside, the
-    neuron rests after spikes, or is reset within the sample.
+    Of levels, the activation in units of the highest one. None for other models, for a threshold
+    of 0, and where the bias comes from outside, the neuron rests after spikes, or is reset within
+    the sample.
 
     Returns
     -------
@@ -252,6 +265,9 @@ def peak_voltages(
     """
     population = network[name]
     fed = any(s.port == "bias" for s in network.incoming(name))
+    if isinstance(population, Levels):
+        top = own_value(population, "vth", neuron) * population.levels * (1 << INPUT_SHIFT)
+        return history(run, name, "z", sample, neuron) / top
     if not isinstance(population, Cuba) or fed:
         return None
     if population.refractory or population.reset_interval:

@@ -74,6 +74,7 @@ INT8_MAC = _pj("8-bit multiply-accumulate", 0.23, HOROWITZ)
 LIMITS = (
     "Loihi 2 is not priced: no energy per operation has been published for it.",
     "Static energy assumes that one chip stays powered for the whole clip, as in live operation.",
+    "Loihi 1 has binary spikes only: a message with a value is priced like one, too cheaply.",
     "Traffic between tiles and chips, host and sensor are left out.",
     "The INT8 row counts arithmetic only; memory traffic usually costs more.",
 )

@@ -11,7 +11,7 @@ how much and why; the others must not change a single message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,10 @@ from hardware.backends.backend import Backend, Progress, every
 from hardware.backends.reference import Reference
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
+from hardware.chip.populations import SigmaDelta
 from hardware.chip.registers import INPUT_SHIFT
 from hardware.compiler.floats.network import FloatNetwork
-from hardware.compiler.floats.run import VARIABLES, run_floats
+from hardware.compiler.floats.run import TIE, VARIABLES, run_floats
 from hardware.compiler.quantise.losses import LayerLoss
 from hardware.compiler.quantise.quantiser import dequantise
 
@@ -196,7 +197,8 @@ def _stages(
             probes = [(p.name, v) for p in description.populations for v in VARIABLES[p.kind]]
             floating = run_floats(description, spikes, probes=probes)
             unit = _readout_unit(network, losses) if name == ROUNDED else np.ones(1)
-            yield Run(name, dict(floating.traces), floating.output / unit, description)
+            traces = _in_messages(network, description, floating.traces, losses)
+            yield Run(name, traces, floating.output / unit, description)
     for backend in (Reference(), *backends):
         run = backend.run(network, spikes, probes=states_and_spikes(network))
         name = INTEGERS if isinstance(backend, Reference) else backend.name
@@ -204,6 +206,25 @@ def _stages(
         if network.readout == "membrane" and losses:
             unit = unit * (1 << INPUT_SHIFT)
         yield Run(name, dict(run.traces), run.output / unit)
+
+
+def _in_messages(
+    network: ChipNetwork,
+    floats: FloatNetwork,
+    traces: Mapping[tuple[str, str], np.ndarray],
+    losses: tuple[LayerLoss, ...],
+) -> dict[tuple[str, str], np.ndarray]:
+    """Traces of a float run, changes of activations counted in the units in which they are sent."""
+    scales = {loss.layer: loss.message_scale for loss in losses}
+    found = dict(traces)
+    for population in network.populations:
+        name, quantum = population.name, floats[population.name].quantum
+        if not isinstance(population, SigmaDelta):
+            continue
+        if not quantum and name in scales:
+            quantum = 1 / scales[name]
+        found[name, "spikes"] = np.floor(traces[name, "spikes"] / (quantum or 1.0) + TIE)
+    return found
 
 
 def _readout_unit(network: ChipNetwork, losses: tuple[LayerLoss, ...]) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What a run did, per layer: spikes, rates, sparsity, synaptic operations.
 
 Names follow NeuroBench (2.3): *activation sparsity* is the share of zero outputs over neurons and
-steps, *effective ACs* are accumulations caused by spikes through nonzero weights, *dense* counts
-every synapse in every step. A spiking layer on binary spikes only accumulates, so there are no
-MACs on the chip.
+steps, *effective ACs* are accumulations caused by spikes through nonzero weights, *effective MACs*
+multiply-accumulates caused by messages with values (see `hardware.backends.backend.multiplies`),
+*dense* counts every synapse in every step. On binary spikes a layer only accumulates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.backends.backend import ChipRun
+from hardware.backends.backend import ChipRun, multiplies
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.synapses import Conv, Weighted
 
@@ -30,7 +30,11 @@ class LayerActivity:
     weights : int
         Stored weights.
     spikes, synops, dense : float
-        Spikes emitted, effective ACs received and dense operations, per sample.
+        Messages emitted, effective operations received and dense operations, per sample.
+    effective_acs, effective_macs : float
+        The operations that add, and those that multiply; together ``synops``.
+    payload_bits : int
+        The widest payload that the operations multiply with; 0 where there are none.
     rate : float
         Spikes per neuron and step.
     activation_sparsity : float
@@ -46,6 +50,9 @@ class LayerActivity:
     dense: float
     rate: float
     activation_sparsity: float
+    effective_acs: float = 0.0
+    effective_macs: float = 0.0
+    payload_bits: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a report."""
@@ -68,6 +75,7 @@ def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[La
         name, neurons = population.name, population.n_neurons
         spikes = float(np.mean(run.spikes[name]))
         rate = spikes / (neurons * n_steps)
+        synops, macs = float(np.mean(run.synops[name])), float(np.mean(run.macs.get(name, 0)))
         rows.append(
             LayerActivity(
                 layer=name,
@@ -75,7 +83,10 @@ def layer_activity(network: ChipNetwork, run: ChipRun, n_steps: int) -> tuple[La
                 synapses=synapses[name],
                 weights=sum(s.weight.size for s in _weighted(network, name)),
                 spikes=spikes,
-                synops=float(np.mean(run.synops[name])),
+                synops=synops,
+                effective_acs=synops - macs,
+                effective_macs=macs,
+                payload_bits=_payload_bits(network, name),
                 dense=float(dense[name] * n_steps),
                 rate=rate,
                 activation_sparsity=1 - rate,
@@ -102,6 +113,18 @@ def dense_operations(network: ChipNetwork) -> dict[str, int]:
 def input_spikes(run: ChipRun) -> float:
     """Input spikes per sample."""
     return float(np.mean(run.spikes[INPUT]))
+
+
+def _payload_bits(network: ChipNetwork, name: str) -> int:
+    """The widest payload that the synapses into a population multiply with."""
+    return max(
+        (
+            synapse.message_bits
+            for synapse in _weighted(network, name)
+            if any(multiplies(network, synapse, source) for source in synapse.sources)
+        ),
+        default=0,
+    )
 
 
 def _synapse_counts(network: ChipNetwork) -> dict[str, int]:

@@ -51,6 +51,8 @@ class ChipRun:
     synops : dict of str to ndarray of int64, shape (N,)
         Synaptic operations per *target* population: a message counts once for each nonzero
         synapse it drives.
+    macs : dict of str to ndarray of int64, shape (N,)
+        Those of the synaptic operations that multiply, see `multiplies`; the others only add.
     traces : dict of (population, variable) to ndarray, shape (N, T, ...)
         The probes that were asked for; ``"spikes"`` are the messages, states are those at the end
         of a step, after resets.
@@ -68,6 +70,7 @@ class ChipRun:
     traces: Mapping[tuple[str, str], np.ndarray]
     wall_s: float
     backend: str
+    macs: Mapping[str, np.ndarray] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     processes: tuple[str, ...] = ()
 
@@ -199,9 +202,20 @@ def check_request(
         raise NetworkFormatError("the run does not fit the network:\n  " + "\n  ".join(problems))
 
 
+def multiplies(network: ChipNetwork, synapse: Synapse, source: str) -> bool:
+    """Whether a source's messages are multiplied with weights: values other than -1, 0 and 1.
+
+    The rule of NeuroBench 2.3: an operation is an accumulation if all inputs are -1, 0 or 1, else
+    a multiply-accumulate. Here it is asked of what a source can send, not of what it happened to.
+    """
+    if not getattr(synapse, "message_bits", 0):
+        return False
+    return network.input_bits > 1 if source == INPUT else network[source].sends_values
+
+
 def count_operations(
     network: ChipNetwork, spikes: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Spikes per population and synaptic operations per target population.
 
     Parameters
@@ -210,14 +224,18 @@ def count_operations(
 
     Returns
     -------
-    spike_counts, synops : dict of str to ndarray of int64, shape (N,)
+    spike_counts, synops, macs : dict of str to ndarray of int64, shape (N,)
     """
     sent = {
         name: np.count_nonzero(s, axis=1).astype(np.int64).reshape(len(s), -1)
         for name, s in spikes.items()
     }
     synops = {p.name: np.zeros(len(spikes[INPUT]), np.int64) for p in network.populations}
+    macs = {name: zeros.copy() for name, zeros in synops.items()}
     for synapse, fan_out in zip(network.synapses, network.fan_out, strict=True):
         for source in synapse.sources:
-            synops[synapse.target] += sent[source] @ fan_out
-    return {name: s.sum(axis=1) for name, s in sent.items()}, synops
+            operations = sent[source] @ fan_out
+            synops[synapse.target] += operations
+            if multiplies(network, synapse, source):
+                macs[synapse.target] += operations
+    return {name: s.sum(axis=1) for name, s in sent.items()}, synops, macs

@@ -82,11 +82,12 @@ class Reference(Backend):
         emitted = {
             name: trace for (name, variable), trace in traces.items() if variable == "spikes"
         }
-        counts, synops = count_operations(network, {INPUT: spikes, **emitted})
+        counts, synops, macs = count_operations(network, {INPUT: spikes, **emitted})
         return ChipRun(
             output=read_out(network, traces),
             spikes=counts,
             synops=synops,
+            macs=macs,
             traces={probe: traces[probe] for probe in probes},
             wall_s=time.perf_counter() - started,
             backend=self.name,

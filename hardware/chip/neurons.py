@@ -22,10 +22,18 @@ passes the real axis above the threshold, or (Izhikevich's form) when ``im`` rea
 
 **Relay** (`relay_step`): sends its input where that is above the threshold, and forgets it.
 
+**Levels** (`level_step`), an activation of a few levels as one graded spike, without memory:
+
+    z = 64 a + levels * bias                      saturated at +-(2**23 - 1)
+    n = clip(floor((z + 32 vth) / (64 vth)), 0, levels)
+    n = -clip(floor((-z + 32 vth_negative) / (64 vth_negative)), 0, levels)   where z < 0
+
 Sources, all of lava-nc 0.10.0: ``lava/proc/lif/models.py``, ``AbstractPyLifModelFixed``;
 ``lava/proc/sdn/models.py``; ``lava/proc/rf/models.py`` and ``rf_iz/models.py``;
 ``lava/proc/graded/models.py``. Refractoriness follows ``PyLifRefractoryModelFloat``; the reset by
-subtraction and the initial voltage are this project's own, and need microcode on a Loihi 2.
+subtraction, the initial voltage and the levels are this project's own, and need microcode on a
+Loihi 2. Levels are the quantised clip-floor-shift activation of Bu et al., ICLR 2022, sent whole in
+one step instead of as a rate.
 """
 
 from __future__ import annotations
@@ -60,6 +68,12 @@ class ResonatorState(NamedTuple):
 
     real: np.ndarray
     imag: np.ndarray
+
+
+class LevelState(NamedTuple):
+    """The activation before it becomes a level; int64. No step looks at that of the one before."""
+
+    z: np.ndarray
 
 
 def toward_zero(product: np.ndarray) -> np.ndarray:
@@ -139,6 +153,51 @@ def relay_step(
     """Send the input where its size (or, rectified, its value) is above the threshold."""
     size = a if rectify else np.abs(a)
     return np.where(size > vth, a, 0), {"payload over 24 bits": np.abs(a) >= STATE_LIMIT}
+
+
+def level_step(
+    a: np.ndarray,
+    *,
+    vth: np.ndarray | int,
+    vth_negative: np.ndarray | int,
+    bias: np.ndarray | int,
+    levels: int,
+) -> tuple[np.ndarray, LevelState, Faults]:
+    """Send the activation in units of a level, rounded half up and clipped.
+
+    Parameters
+    ----------
+    a : ndarray of int
+        Summed synaptic input of this step, before the shift by 6.
+    vth : int or ndarray
+        Size of one level, above 0.
+    vth_negative : int or ndarray
+        Size of one level below zero, where rounding is away from zero at the half; 0 sends nothing
+        there.
+    bias : int or ndarray
+        In units of ``1 / 64`` input; it acts ``levels`` times.
+    levels : int
+        The largest message.
+
+    Returns
+    -------
+    message : ndarray of int64
+    state : LevelState
+    faults : dict of str to ndarray of bool
+        Where the sum left its register and a wider one would give another message.
+    """
+    raw = (a.astype(np.int64) << INPUT_SHIFT) + levels * np.asarray(bias, np.int64)
+    z = saturate(raw)
+    message = np.where(z >= 0, _level(z, vth, levels), -_level(-z, vth_negative, levels))
+    inside = (np.abs(message) < levels) & (message != 0)
+    return message, LevelState(z), {"z saturated": (z != raw) & inside}
+
+
+def _level(z: np.ndarray, vth: np.ndarray | int, levels: int) -> np.ndarray:
+    """How many levels of size ``vth << 6`` a sum has, rounded half up."""
+    vth = np.asarray(vth, np.int64)
+    rounded = (z + (vth << INPUT_SHIFT - 1)) // np.maximum(vth << INPUT_SHIFT, 1)
+    return np.where(vth > 0, np.clip(rounded, 0, levels), 0)
 
 
 def sigma_step(sigma: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, Faults]:

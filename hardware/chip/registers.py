@@ -20,6 +20,7 @@ SCALE_EXPONENT_MAX = (1 << 3) - 1  # spike_exp, state_exp: unsigned 3 bits
 SIGMA_BIAS_MAX = (1 << 15) - 1  # bias: signed 16 bits
 GRADED_BITS = 24  # sigma, act, payloads and thresholds of graded neurons, signed
 GRADED_MAX = (1 << (GRADED_BITS - 1)) - 1
+LEVELS_MAX = (1 << 16) - 1  # of an activation sent as one graded spike: unsigned 16 bits
 
 # -- synapses: lava/utils/weightutils.py, lava/proc/conv/utils.py ---------------------------------
 WEIGHT_BITS = 8

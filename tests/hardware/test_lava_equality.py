@@ -25,6 +25,7 @@ THEMES = {
     "graded": {"conv", "dense", "sparse", "graded", "residual", "skip", "bias_input"},
     "sigma-delta": {"conv", "dense", "sigma_delta", "graded", "recurrent", "resets", "per_neuron"},
     "resonators": {"conv", "dense", "resonator", "recurrent", "delay", "graded", "resets"},
+    "levels": {"conv", "dense", "sparse", "levels", "graded", "residual", "skip", "per_neuron"},
     "neurons": CUBA | {"conv", "dense", "recurrent", "bias_input"},
     "everything": None,
 }

@@ -351,7 +351,7 @@ REFUSED = {
     "neuron shape": ({"n": lif(3)}, NetworkFormatError, r"n: v_threshold has shape \(3,\)"),
     "not finite": ({"w": nir.Linear(full((4, 4), np.inf)), "n": lif(4)}, NetworkFormatError,
                    "w: weight must be finite"),
-    "graded": ({"n": lif(4, levels=8)}, UnsupportedNetworkError, "n: graded activations"),
+    "graded": ({"n": lif(4, levels=8)}, NetworkFormatError, "n: levels needs a code"),
     "half a step": ({"d": nir.Delay(full(4, 0.5e-3)), "n": lif(4)}, NetworkFormatError,
                     "d: delays must be whole steps"),
     "long delay": ({"d": nir.Delay(full(4, 99e-3)), "n": lif(4)}, NetworkFormatError,

@@ -152,11 +152,12 @@ class LavaBackend(Backend):
             traces = read_recordings(folder, network, recordings, self.precision, spikes.shape[:2])
             processes = tuple(json.loads((folder / PROCESSES).read_text()))
         emitted = {name: traces[name, "spikes"] for name, _ in every(network, "spikes")}
-        counts, synops = count_operations(network, {INPUT: spikes, **emitted})
+        counts, synops, macs = count_operations(network, {INPUT: spikes, **emitted})
         return ChipRun(
             output=read_out(network, traces),
             spikes=counts,
             synops=synops,
+            macs=macs,
             traces={probe: traces[probe] for probe in probes},
             wall_s=time.monotonic() - started,
             backend=self.name,

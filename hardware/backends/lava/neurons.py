@@ -3,7 +3,10 @@
 Each model below is one of lava-nc 0.10.0 with `Sampled` in front, which records what the neurons
 send and hold and clears their state when a sample begins; no arithmetic is replaced. Only what
 Lava has no neuron for is added: to CUBA, the reset by subtraction, an initial voltage, a resting
-time, resets within a sample, and a port that writes the bias (`PyCuba`).
+time, resets within a sample, and a port that writes the bias (`PyCuba`); and an activation of a few
+levels sent as one graded spike (`PyLevels`). What that means for a chip, code by code: rate codes
+(reset by subtraction, initial voltage) and graded codes need microcode on a Loihi 2, sigma-delta is
+``lava.proc.sdn`` as it is.
 
 States that Lava declares in 32 bits are kept in 64 where its arithmetic allows that. A CUBA neuron
 does not (``lava/proc/lif/models.py`` casts to int32), so it refuses inputs that would wrap there.
@@ -15,12 +18,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.graded.models import PyGradedReluVecModelFixed, PyGradedVecModelFixed
 from lava.proc.graded.process import GradedReluVec, GradedVec
 from lava.proc.lif.models import (
@@ -206,6 +212,47 @@ class PyRectifyingRelay(Sampled, PyGradedReluVecModelFixed):
     v: np.ndarray = WIDE
 
 
+class LevelNeurons(AbstractProcess):
+    """Activations of a few levels, which Lava has no neuron for; ``shape`` is Lava's."""
+
+    def __init__(self, *, shape: tuple[int, ...], **parameters: Any) -> None:
+        super().__init__(shape=shape, **parameters)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+        self.z = Var(shape=shape, init=0)
+        for name, values in parameters.items():
+            setattr(self, name, Var(shape=np.shape(values) or (1,), init=values))
+
+
+@implements(proc=LevelNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class LevelModel(PyLoihiProcessModel):
+    """`hardware.chip.neurons.level_step`, written for Lava's axes and its order of a step."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64, precision=24)
+    z: np.ndarray = WIDE
+    vth: np.ndarray = WIDE
+    vth_negative: np.ndarray = WIDE
+    bias: np.ndarray = WIDE
+    levels: np.ndarray = LavaPyType(np.ndarray, np.int64, precision=16)
+
+    def run_spk(self) -> None:
+        """Receive, add the bias, saturate, round to a level, send."""
+        total = self.a_in.recv() * (1 << INPUT_SHIFT) + self.bias * self.levels
+        self.z = np.clip(total, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+        quantum = np.where(self.z < 0, self.vth_negative, self.vth)
+        # Half a level more, then down to a whole one: doubled, so that half is whole as well.
+        doubled = 2 * np.abs(self.z) + (quantum << INPUT_SHIFT)
+        sent = doubled // np.maximum(quantum << INPUT_SHIFT + 1, 1)
+        sent = np.minimum(np.where(quantum > 0, sent, 0), self.levels)
+        self.s_out.send(np.sign(self.z) * sent)
+
+
+class PyLevels(Sampled, LevelModel):
+    """This project's own neuron; no state of it outlives a step."""
+
+
 class PyResonator(Sampled, PyRFModelFixed):
     """Lava's own neuron, cleared with every sample."""
 
@@ -312,6 +359,17 @@ def _sigma_delta(population: chip.SigmaDelta) -> Neurons:
     return Neurons(process, PySigmaDelta, {"input": process.a_in})
 
 
+def _levels(population: chip.Levels) -> Neurons:
+    process = LevelNeurons(
+        shape=population.shape[::-1],
+        vth=neuron_values(population, "vth"),
+        vth_negative=neuron_values(population, "vth_negative"),
+        bias=neuron_values(population, "bias_mant") << population.bias_exp,
+        levels=population.levels,
+    )
+    return Neurons(process, PyLevels, {"input": process.a_in})
+
+
 def _resonator(population: chip.ResonateAndFire) -> Neurons:
     process_type, model = (RF_IZ, PyIzhikevich) if population.izhikevich else (RF, PyResonator)
     process = process_type(
@@ -337,5 +395,6 @@ BUILDERS: dict[type[chip.Population], Any] = {
     chip.Sigma: _sigma,
     chip.Delta: _delta,
     chip.SigmaDelta: _sigma_delta,
+    chip.Levels: _levels,
     chip.ResonateAndFire: _resonator,
 }

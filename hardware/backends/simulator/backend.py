@@ -104,6 +104,7 @@ class Simulator(Backend):
             output=results.output,
             spikes=results.spikes,
             synops=results.synops,
+            macs=results.macs,
             traces=results.traces,
             wall_s=time.perf_counter() - started,
             backend=self.name,
@@ -120,6 +121,7 @@ class Results:
         self.output = np.empty((samples, plan.output.n_neurons), np.int64)
         self.spikes = {name: np.empty(samples, np.int64) for name in plan.layouts}
         self.synops = {name: np.empty(samples, np.int64) for name in plan.populations}
+        self.macs = {name: np.empty(samples, np.int64) for name in plan.populations}
         self.traces: dict[tuple[str, str], np.ndarray] = {
             (name, variable): np.empty(
                 (samples, steps, *plan.layouts[name].shape), plan.dtype(name, variable)
@@ -134,6 +136,7 @@ class Results:
             self.spikes[name][part] = counts
         for name, counts in chunk.synops.items():
             self.synops[name][part] = counts
+            self.macs[name][part] = chunk.macs[name]
         for (name, variable), rows in chunk.traces.items():
             self.traces[name, variable][part] = self.plan.layouts[name].unpack(rows)
 

@@ -9,7 +9,12 @@ import numpy as np
 from hardware.backends.simulator.kernels import count_messages, scatter
 from hardware.backends.simulator.plan import Plan, Stage
 from hardware.backends.simulator.projections import WRAP_LIMIT, Projection
-from hardware.backends.simulator.steppers import CubaStepper, SpecifiedStepper, Stepper
+from hardware.backends.simulator.steppers import (
+    CubaStepper,
+    LevelStepper,
+    SpecifiedStepper,
+    Stepper,
+)
 from hardware.chip.network import INPUT
 from hardware.chip.populations import Population
 from hardware.chip.synaptic_input import shift, wrap_sum
@@ -23,7 +28,7 @@ class Chunk:
     Attributes
     ----------
     output : ndarray of int64, shape (N, F)
-    spikes, synops : dict of str to ndarray of int64, shape (N,)
+    spikes, synops, macs : dict of str to ndarray of int64, shape (N,)
     traces : dict of (str, str) to ndarray, shape (N, T, width)
     faults : ndarray of bool, shape (N,)
         Samples in which something may have overflowed; complete in strict mode only.
@@ -39,6 +44,7 @@ class Chunk:
         self.messages = {INPUT: _input_rows(plan, frames)}
         self.spikes: dict[str, np.ndarray] = {}
         self.synops = {name: np.zeros(self.samples, np.int64) for name in plan.populations}
+        self.macs = {name: np.zeros(self.samples, np.int64) for name in plan.populations}
         self.traces: dict[tuple[str, str], np.ndarray] = {}
         self.faults = np.zeros(self.samples, bool)
         self._count(INPUT)
@@ -89,6 +95,8 @@ class Chunk:
         common = population, layout, resets, inputs, probes
         if plan.fits_kernel(name, self.steps):
             return CubaStepper(*common, plan.cuba_tables[name])  # type: ignore[arg-type]
+        if name in plan.level_tables:
+            return LevelStepper(*common, plan.level_tables[name])  # type: ignore[arg-type]
         return SpecifiedStepper(*common)
 
     def _project(self, projection: Projection, inputs: Ports, first: int, steps: int) -> None:
@@ -170,8 +178,11 @@ class Chunk:
     def _count(self, name: str) -> None:
         counts = count_messages(self.messages[name]).astype(np.float64)
         self.spikes[name] = counts.sum(axis=1).astype(np.int64)
-        for target, fan_out in self.plan.fan_out[name]:
-            self.synops[target] += (counts @ fan_out).astype(np.int64)
+        for target, fan_out, multiplies in self.plan.fan_out[name]:
+            operations = (counts @ fan_out).astype(np.int64)
+            self.synops[target] += operations
+            if multiplies:
+                self.macs[target] += operations
 
 
 def _input_rows(plan: Plan, frames: np.ndarray) -> np.ndarray:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.backends.backend import Timing
+from hardware.backends.backend import Timing, multiplies
+from hardware.backends.simulator.level_kernel import level_parameters
 from hardware.backends.simulator.neuron_kernels import cuba_parameters, is_exact
 from hardware.backends.simulator.projections import INT32_SUMS, Layout, Projection, project
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba, Population
+from hardware.chip.populations import Cuba, Levels, Population
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,9 @@ class Plan:
     layouts : dict of str to Layout
         Of the input and each population.
     stages : tuple of Stage
-    fan_out : dict of str to list of (str, ndarray of float64, shape (width,))
-        For each source, the populations it drives and the synapses per source neuron.
+    fan_out : dict of str to list of (str, ndarray of float64, shape (width,), bool)
+        For each source, the populations it drives, the synapses per source neuron, and whether
+        they multiply.
     """
 
     def __init__(self, network: ChipNetwork, timing: Timing) -> None:
@@ -73,17 +75,20 @@ class Plan:
         self.cuba_tables = {
             p.name: cuba_parameters(p) for p in network.populations if isinstance(p, Cuba)
         }
+        self.level_tables = {
+            p.name: level_parameters(p) for p in network.populations if isinstance(p, Levels)
+        }
         self.fan_out = self._fan_out(network)
         self.stages = tuple(self._stages(network, projections))
 
-    def _fan_out(self, network: ChipNetwork) -> dict[str, list[tuple[str, np.ndarray]]]:
-        found: dict[str, list[tuple[str, np.ndarray]]] = {name: [] for name in self.layouts}
+    def _fan_out(self, network: ChipNetwork) -> dict[str, list[tuple[str, np.ndarray, bool]]]:
+        found: dict[str, list[tuple[str, np.ndarray, bool]]] = {name: [] for name in self.layouts}
         for synapse, per_neuron in zip(network.synapses, network.fan_out, strict=True):
             for source in synapse.sources:
                 layout = self.layouts[source]
                 row = np.zeros(layout.width)
                 row[: layout.size] = layout.pack(per_neuron.reshape(layout.shape))
-                found[source].append((synapse.target, row))
+                found[source].append((synapse.target, row, multiplies(network, synapse, source)))
         return found
 
     def _stages(self, network: ChipNetwork, projections: tuple[Projection, ...]) -> list[Stage]:

@@ -23,7 +23,7 @@ import numpy as np
 from hardware.backends.backend import Timing, lag
 from hardware.backends.simulator.kernels import LANES, Runs
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba, Delta, Relay, ResonateAndFire, SigmaDelta
+from hardware.chip.populations import Cuba, Delta, Levels, Relay, ResonateAndFire, SigmaDelta
 from hardware.chip.registers import CONV_SUM_BITS
 from hardware.chip.synapses import Conv, Dense, Sparse, Synapse, Weighted
 
@@ -161,6 +161,8 @@ def largest_messages(network: ChipNetwork) -> dict[str, float]:
         largest[p.name] = UNBOUNDED
         if isinstance(p, Cuba | ResonateAndFire):
             largest[p.name] = 1
+        elif isinstance(p, Levels):
+            largest[p.name] = p.levels
         elif isinstance(p, Relay) or (isinstance(p, Delta) and not isinstance(p, SigmaDelta)):
             arriving = sum(
                 _largest_sum(s, sum(largest.get(name, UNBOUNDED) for name in s.sources))

@@ -1,4 +1,4 @@
-"""Populations at work: the kernel for CUBA neurons, the specification itself for all others.
+"""Populations at work: kernels for CUBA neurons and levels, the specification for all others.
 
 A stepper holds the state of one population for N samples and turns inputs into messages, all
 steps at once or a few at a time. Rows of inputs and messages have the order of their `Layout`.
@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hardware.backends.simulator.level_kernel import level_steps
 from hardware.backends.simulator.neuron_kernels import BLOCK, cuba_steps
 from hardware.backends.simulator.projections import Layout
-from hardware.chip.populations import Cuba, Population
+from hardware.chip.populations import Cuba, Levels, Population
 
 NO_BIAS = np.zeros((0, 0, 0), np.int32)
 NO_TRACE = np.zeros((0, 0, 0), np.int64)
@@ -120,6 +121,41 @@ class CubaStepper(Stepper):
     def voltage(self) -> np.ndarray:
         """See `Stepper.voltage`."""
         return self.layout.unpack(self.v).astype(np.int64)
+
+
+class LevelStepper(Stepper):
+    """Levels, by `hardware.backends.simulator.level_kernel`."""
+
+    def __init__(
+        self,
+        population: Levels,
+        layout: Layout,
+        resets: np.ndarray,
+        inputs: Mapping[str, np.ndarray],
+        probes: Collection[str],
+        parameters: np.ndarray,
+    ) -> None:
+        super().__init__(population, layout, resets, inputs, probes)
+        self.levels = float(population.levels)
+        self.parameters = parameters
+        self.traces = {name: self._rows(np.int64) for name in probes}
+
+    def run(self, first: int, last: int) -> None:
+        """See `Stepper.run`."""
+        level_steps(
+            self.inputs["input"],
+            first,
+            last,
+            self.parameters,
+            self.levels,
+            self.messages,
+            self.traces.get("z", NO_TRACE),
+            self.faults,
+        )
+
+    def voltage(self) -> np.ndarray:
+        """There is none: what is read out has a membrane."""
+        raise NotImplementedError
 
 
 class SpecifiedStepper(Stepper):

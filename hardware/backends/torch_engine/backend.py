@@ -29,6 +29,7 @@ from hardware.backends.backend import (
     check_request,
     check_timing,
     lag,
+    multiplies,
 )
 from hardware.backends.torch_engine.neurons import STEPS, Tensors
 from hardware.chip.network import INPUT, ChipNetwork
@@ -114,6 +115,7 @@ class TorchSimulator(Backend):
             output=np.concatenate([c.output for c in chunks]),
             spikes=_joined([c.spikes for c in chunks]),
             synops=_joined([c.synops for c in chunks]),
+            macs=_joined([c.macs for c in chunks]),
             traces={p: np.concatenate([c.traces[p] for c in chunks]) for p in probes},
             wall_s=time.perf_counter() - started,
             backend=self.name,
@@ -187,13 +189,18 @@ class _Engine:
         kept = {p: self.messages[p[0]] if p[1] == "spikes" else self.traces[p] for p in probes}
         sent = {name: (m != 0).sum(dim=0).flatten(1).double() for name, m in self.messages.items()}
         synops = {p.name: np.zeros(self.samples, np.int64) for p in self.network.populations}
+        macs = {name: zeros.copy() for name, zeros in synops.items()}
         for synapse, fan_out in zip(self.network.synapses, self.fan_out, strict=True):
             for source in synapse.sources:
-                synops[synapse.target] += (sent[source] @ fan_out).long().cpu().numpy()
+                operations = (sent[source] @ fan_out).long().cpu().numpy()
+                synops[synapse.target] += operations
+                if multiplies(self.network, synapse, source):
+                    macs[synapse.target] += operations
         return ChipRun(
             output=answer.flatten(1).cpu().numpy(),
             spikes={name: s.sum(dim=1).long().cpu().numpy() for name, s in sent.items()},
             synops=synops,
+            macs=macs,
             traces={p: np.moveaxis(trace.cpu().numpy(), 0, 1) for p, trace in kept.items()},
             wall_s=0.0,
             backend=TorchSimulator.name,

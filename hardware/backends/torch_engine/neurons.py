@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hardware.chip.populations import Cuba, Delta, Population, Relay, Sigma, SigmaDelta
+from hardware.chip.populations import Cuba, Delta, Levels, Population, Relay, Sigma, SigmaDelta
 from hardware.chip.registers import DECAY_SCALE, INPUT_SHIFT, STATE_LIMIT
 
 Tensor = Any
@@ -74,6 +74,24 @@ def sigma_delta(
     return message, {"sigma": total, **after}
 
 
+def levels(
+    population: Levels, parameters: Tensors, state: Tensors, inputs: Tensors
+) -> tuple[Tensor, Tensors]:
+    """See `hardware.chip.neurons.level_step`."""
+    bias = parameters["bias_mant"] << population.bias_exp
+    z = (inputs["input"] << INPUT_SHIFT) + population.levels * bias
+    z = z.clamp(1 - STATE_LIMIT, STATE_LIMIT - 1)
+    above = _level(z, parameters["vth"], population.levels)
+    below = -_level(-z, parameters["vth_negative"], population.levels)
+    return above.where(z >= 0, below), {"z": z}
+
+
+def _level(z: Tensor, vth: Tensor, levels: int) -> Tensor:
+    size = (vth << INPUT_SHIFT).clamp(min=1)
+    rounded = (z + (vth << INPUT_SHIFT - 1)).div(size, rounding_mode="floor")
+    return rounded.clamp(0, levels) * (vth > 0)
+
+
 def _send_change(
     population: Delta, parameters: Tensors, state: Tensors, act: Tensor
 ) -> tuple[Tensor, Tensors]:
@@ -93,4 +111,5 @@ STEPS: dict[type[Population], Step] = {
     Sigma: sigma,
     Delta: delta,
     SigmaDelta: sigma_delta,
+    Levels: levels,
 }

@@ -10,7 +10,20 @@ with ``a`` the sum of all weighted messages that arrive in it:
     v  = 0 or v' - threshold where s else v'
 
 A *relay* sends ``a`` itself as a graded message and remembers nothing; a *readout* never fires,
-its voltage is the answer. The executor is `hardware.compiler.floats.run`.
+its voltage is the answer. *Levels* send their activation in units of ``threshold / levels`` and
+remember nothing either, with ``z = a + bias``:
+
+    n =  clip(floor(levels z / threshold + 1/2), 0, levels)
+    n = -clip(floor(levels negative_slope |z| / threshold + 1/2), 0, levels)      where z < 0
+
+*Sigma-delta* neurons accumulate the changes that arrive and send the change of their activation
+where it reaches ``delta``. Where ``quantum`` is not 0, a change is sent in whole multiples of it,
+toward minus infinity, and the rest of it is lost:
+
+    sigma' = sigma + a;   act' = relu(sigma' + bias);   d = act' - act + residue
+    message = d where |d| >= delta else 0;              residue' = d - message
+
+The executor is `hardware.compiler.floats.run`.
 
 >>> FloatPopulation(name="fc", shape=(10,), v_decay=0.1, threshold=1.0)
 """
@@ -32,7 +45,7 @@ from hardware.errors import NetworkFormatError
 
 Reset = Literal["zero", "subtract"]
 Fires = Literal["above", "at_or_above"]
-Kind = Literal["neuron", "relay", "readout"]
+Kind = Literal["neuron", "relay", "readout", "levels", "sigma_delta"]
 Parameter = np.ndarray | float
 
 
@@ -50,7 +63,7 @@ class FloatPopulation:
         neuron without a current. Arrays have one value per channel, shape ``(C,)`` or ``(F,)``,
         or one per neuron; a plain float is spread over the channels.
     threshold : float or ndarray of float64
-        Above 0; of a readout it is infinite.
+        Above 0; of levels the activation that reaches the highest one. Not used by other kinds.
     bias : float or ndarray of float64
         Added to the voltage in each step.
     u_init, v_init : float or ndarray of float64
@@ -61,7 +74,17 @@ class FloatPopulation:
         Steps of rest after a spike.
     weight_scale : float, optional
         Weights times this are already the chip's integers: they were trained on its grid.
-    kind : {"neuron", "relay", "readout"}
+    levels : int
+        The largest message of levels.
+    negative_slope : float or ndarray of float64
+        Of levels: what an activation below 0 counts, in [0, 1].
+    delta : float or ndarray of float64
+        Smallest change that sigma-delta neurons send.
+    rectify : bool
+        Sigma-delta: ReLU, or no activation function.
+    quantum : float
+        Of sigma-delta messages; 0 sends any value.
+    kind : {"neuron", "relay", "readout", "levels", "sigma_delta"}
     """
 
     name: str
@@ -76,9 +99,17 @@ class FloatPopulation:
     fires: Fires = "above"
     refractory: int = 0
     weight_scale: float | None = None
+    levels: int = 0
+    negative_slope: Parameter = 0.0
+    delta: Parameter = 0.0
+    rectify: bool = True
+    quantum: float = 0.0
     kind: Kind = "neuron"
 
-    ARRAYS: ClassVar = ("u_decay", "v_decay", "threshold", "bias", "u_init", "v_init")
+    ARRAYS: ClassVar = (
+        *("u_decay", "v_decay", "threshold", "bias", "u_init", "v_init"),
+        *("negative_slope", "delta"),
+    )
     CHOICES: ClassVar = {"reset": get_args(Reset), "fires": get_args(Fires), "kind": get_args(Kind)}
 
     def __post_init__(self) -> None:
@@ -119,6 +150,10 @@ class FloatPopulation:
                 f"{self.name}: refractory must lie in [0, {reg.DELAY_MAX}] steps, "
                 f"got {self.refractory}"
             )
+        if self.kind == "levels" and not 1 <= self.levels <= reg.LEVELS_MAX:
+            found.append(
+                f"{self.name}: levels must lie in [1, {reg.LEVELS_MAX}], got {self.levels}"
+            )
         scale = self.weight_scale
         if scale is not None and not (math.isfinite(scale) and scale > 0):
             found.append(f"{self.name}: weight_scale must be above 0, got {scale}")
@@ -132,10 +167,12 @@ class FloatPopulation:
                 f"got {value.shape}"
             ]
         if name == "threshold":
-            if self.kind != "neuron":
+            if self.kind not in ("neuron", "levels"):
                 return []
             fits, allowed = np.isfinite(value) & (value > 0), "finite and above 0"
-        elif name.endswith("decay"):
+        elif name == "delta":
+            fits, allowed = np.isfinite(value) & (value >= 0), "finite and not negative"
+        elif name.endswith(("decay", "slope")):
             fits, allowed = (value >= 0) & (value <= 1), "in [0, 1]"
         else:
             fits, allowed = np.isfinite(value), "finite"
@@ -327,8 +364,8 @@ def _graph_problems(network: FloatNetwork) -> list[str]:
     found = []
     if network.readout not in READOUTS:
         found.append(f"readout must be one of {READOUTS}, got {network.readout!r}")
-    if network.readout == "membrane" and network.output.kind == "relay":
-        found.append(f"{network.output.name}: a relay has no membrane to read out")
+    if network.readout == "membrane" and network.output.kind not in ("neuron", "readout"):
+        found.append(f"{network.output.name}: {network.output.kind!r} has no membrane to read out")
     for population in network.populations[:-1]:
         if population.kind == "readout":
             found.append(f"{population.name}: only the last population can be a readout")

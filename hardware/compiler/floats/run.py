@@ -28,6 +28,8 @@ VARIABLES = {
     "neuron": ("spikes", "u", "v", "v_peak"),
     "relay": ("spikes",),
     "readout": ("spikes", "u", "v", "v_peak"),
+    "levels": ("spikes", "v_peak"),
+    "sigma_delta": ("spikes", "u", "v"),
 }
 
 
@@ -40,9 +42,9 @@ class FloatRun:
     output : ndarray of float64, shape (N, F)
         The sum of each output neuron's messages, or its voltage after the last step.
     traces : dict of (population, variable) to ndarray, shape (N, T, ...)
-        The probes that were asked for. ``"spikes"`` are int8, of relays float64; ``"u"`` and
-        ``"v"`` are those at the end of a step, after resets; ``"v_peak"`` is the voltage that met
-        the threshold.
+        The probes that were asked for. ``"spikes"`` are int8, messages with values float64;
+        ``"u"`` and ``"v"`` are those at the end of a step, after resets, of sigma-delta the sum
+        and the activation; ``"v_peak"`` is the voltage, or activation, that met the threshold.
     wall_s : float
     """
 
@@ -146,11 +148,17 @@ class _Group:
         self.u = zeros + self.parameters["u_init"]
         self.v = zeros + self.parameters["v_init"]
         self.rest = np.zeros(self.u.shape, np.int64)
+        self.residue = zeros
 
     def step(self, a: np.ndarray) -> Snapshot:
         """One step with the summed input ``a``; see `hardware.compiler.floats.network`."""
         if self.population.kind == "relay":
             return Snapshot(a, self.u, self.v, self.v)
+        if self.population.kind == "levels":
+            z = a + self.parameters["bias"]
+            return Snapshot(self._level(z), a, z, z)
+        if self.population.kind == "sigma_delta":
+            return self._change(a)
         p, threshold = self.parameters, self.parameters["threshold"]
         self.u = (1 - p["u_decay"]) * self.u + a
         awake = self.rest == 0
@@ -162,6 +170,25 @@ class _Group:
         self.v = np.where(spikes, after, peak)
         self.rest = np.where(spikes, self.population.refractory, np.maximum(self.rest - 1, 0))
         return Snapshot(spikes.astype(np.int8), self.u, self.v, peak)
+
+    def _level(self, z: np.ndarray) -> np.ndarray:
+        """Activations as levels, rounded half away from zero."""
+        p, levels = self.parameters, self.population.levels
+        size = np.where(z < 0, p["negative_slope"], 1.0) * np.abs(z) / p["threshold"]
+        number = np.clip(np.floor(levels * (size + TIE) + 0.5), 0, levels)
+        return np.where(z < 0, 0.0 - number, number)
+
+    def _change(self, a: np.ndarray) -> Snapshot:
+        """The change of the activation, where it is large enough."""
+        p, quantum = self.parameters, self.population.quantum
+        self.u = self.u + a
+        act = self.u + p["bias"]
+        act = np.maximum(act, 0) if self.population.rectify else act
+        change = act - self.v + self.residue
+        sent = np.where(np.abs(change) >= p["delta"] * (1 - TIE), change, 0.0)
+        self.residue, self.v = change - sent, act
+        message = np.floor(sent / quantum + TIE) * quantum if quantum else sent
+        return Snapshot(message, self.u, self.v, self.v)
 
 
 Transform = Callable[[np.ndarray], np.ndarray]

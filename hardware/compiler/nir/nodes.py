@@ -12,6 +12,8 @@ for inputs that stand still during a step, ``d = 1 - exp(-dt / tau)``:
 A voltage meets the current of its own step, ``I'``, as in norse, snnTorch and Lava. A ``v_reset``
 other than 0 is taken out by counting voltages from there. Source: NIR 1.0.8, ``nir/ir/neuron.py``.
 
+An IF with a ``code`` in its metadata answers otherwise, see `hardware.compiler.nir.codes`.
+
 Exporters use these nodes differently, and a file does not say how; see `Conventions`.
 """
 
@@ -25,10 +27,13 @@ import nir
 import numpy as np
 
 from hardware.compiler.floats.network import Fires, FloatPopulation, Kind, Reset
+from hardware.compiler.nir.codes import Code, read_code
 from hardware.compiler.nir.graph import Problems
 from hardware.compiler.nir.shapes import Shape, physical
+from hardware.errors import NetworkFormatError
 
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.Threshold)
+WITHOUT_RESET = ("graded", "sigma_delta")
 READOUTS = (nir.I, nir.LI, nir.CubaLI)
 ASSUMED_DT_S = 1e-4
 ROUNDING = 1e-6  # time constants come as float32
@@ -107,10 +112,20 @@ WRITTEN_BY = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stepped:
-    """A population, and what its input is multiplied by: per channel ``(C,)`` or per neuron."""
+    """A population and how it takes its input.
+
+    Parameters
+    ----------
+    population : FloatPopulation
+    gain : ndarray of float64
+        What its input is multiplied by: per channel ``(C,)`` or per neuron.
+    bias_counts_once : bool
+        A constant input is where it starts, instead of coming in every step.
+    """
 
     population: FloatPopulation
     gain: np.ndarray
+    bias_counts_once: bool = False
 
 
 @dataclass
@@ -146,10 +161,13 @@ class Stepper:
         v_reset = values.get("v_reset")
         v_decay, u_decay, gain, rest = self._dynamics(values, node)
         reset = self._reset(values, v_reset, kind)
+        code = self._code(values, kind)
         if len(self.problems.malformed) + len(self.problems.unsupported) > before:
             return None
         origin = v_reset if reset == "zero" else np.zeros(1)
         v_init = self._initial(values, rest, v_reset, spiking=kind == "neuron") - origin
+        if code.forgets:
+            v_decay = np.ones(1)
         population = FloatPopulation(
             name=name,
             shape=physical(shape),
@@ -159,13 +177,30 @@ class Stepper:
             bias=values.spread(v_decay * (rest - origin)),
             v_init=values.spread(v_init),
             reset=reset,
-            fires=self.conventions.fires or values.said("fires", "above"),
+            fires=self.conventions.fires or values.said("fires", code.fires),
             refractory=int(values.number("refractory", 0) or 0),
             weight_scale=values.number("weight_scale", None),
-            kind=kind,
+            levels=code.levels,
+            negative_slope=values.spread(values.numbers("negative_slope", code.negative_slope)),
+            delta=values.spread(values.numbers("vth", code.delta)),
+            rectify=code.rectify,
+            kind=code.kind,
         )
         self.problems.malformed += population.problems()
-        return Stepped(population=population, gain=values.spread(gain))
+        return Stepped(
+            population=population, gain=values.spread(gain), bias_counts_once=code.bias_counts_once
+        )
+
+    def _code(self, values: _Values, kind: Kind) -> Code:
+        """What the metadata say about how a neuron answers."""
+        try:
+            code = read_code(values.node, values.all_said())
+        except NetworkFormatError as error:
+            self.problems.malformed.append(f"{values.name}: {error}")
+            return Code(kind=kind)
+        if code and code.kind != "neuron" and values.get("v_reset").any():
+            self.problems.malformed.append(f"{values.name}: {code.kind} have no v_reset, only 0")
+        return code or Code(kind=kind)
 
     def _dynamics(
         self, values: _Values, node: nir.NIRNode
@@ -218,16 +253,13 @@ class Stepper:
 
     def _reset(self, values: _Values, v_reset: np.ndarray, kind: Kind) -> Reset:
         reset = self.conventions.reset or values.said("reset", None)
-        if reset is None and kind == "neuron" and not isinstance(values.node, nir.Threshold):
+        never = isinstance(values.node, nir.Threshold) or values.said("code", None) in WITHOUT_RESET
+        if reset is None and kind == "neuron" and not never:
             self.assumptions.append("reset to zero: the graph does not say it")
         if reset == "subtract" and v_reset.any():
             self.problems.unsupported.append(
                 f"{values.name}: v_reset {v_reset[v_reset != 0][0]} means nothing to a reset by "
                 "subtraction; use reset = 'zero', or a v_reset of 0"
-            )
-        if values.metadata.get("levels") is not None:
-            self.problems.unsupported.append(
-                f"{values.name}: graded activations (levels) do not run here"
             )
         return reset or "zero"
 
@@ -288,6 +320,10 @@ class _Values:
     def said(self, name: str, otherwise: Any) -> Any:
         """A value of the node's metadata; from a file, numbers and strings come as numpy's."""
         return plain(self.metadata.get(name, otherwise))
+
+    def all_said(self) -> dict[str, Any]:
+        """The node's metadata; arrays stay what they are."""
+        return {k: v if np.size(v) > 1 else plain(v) for k, v in self.metadata.items()}
 
     def number(self, name: str, otherwise: float | None) -> float | None:
         """A number of the node's metadata."""

@@ -135,6 +135,10 @@ def _assemble(signals: Signals, metadata: dict[str, Any]) -> FloatNetwork:
     position = {name: i for i, name in enumerate((INPUT, *order))}
     synapses: list[FloatSynapse] = []
     assumptions = list(signals.stepper.assumptions)
+    # Messages that are changes have a scale of each population's own as integers.
+    changes = any(p.kind == "sigma_delta" for p in signals.populations.values())
+    if changes:
+        assumptions.append("the input of a sigma-delta network is the change from frame to frame")
     for target in order:
         forward = []
         for term in signals.terms.get(target, ()):
@@ -144,7 +148,7 @@ def _assemble(signals: Signals, metadata: dict[str, Any]) -> FloatNetwork:
                     f"{term.source} -> {target}: leads backwards and arrives one step later"
                 )
             forward.append(term)
-        synapses += [_synapse(group, target) for group in _joined(forward)]
+        synapses += [_synapse(group, target) for group in _joined(forward, may_share=not changes)]
     output = signals.populations[signals.output]
     return FloatNetwork(
         input_shape=signals.source_shape(signals.graph.source),
@@ -163,11 +167,11 @@ def _one_step_later(term: Matrix | Kernel) -> Matrix | Kernel:
     return replace(term, delay=np.maximum(term.delay, 1))
 
 
-def _joined(terms: list[Matrix | Kernel]) -> list[list[Matrix | Kernel]]:
+def _joined(terms: list[Matrix | Kernel], *, may_share: bool) -> list[list[Matrix | Kernel]]:
     """Terms that differ in nothing but their source: their messages can add up first."""
     groups: list[list[Matrix | Kernel]] = []
     for term in terms:
-        for group in groups:
+        for group in groups if may_share else ():
             if _equal(term, group[0]) and all(term.source != other.source for other in group):
                 group.append(term)
                 break

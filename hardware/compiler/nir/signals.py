@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import nir
 import numpy as np
@@ -19,8 +18,10 @@ import numpy as np
 from hardware.chip.network import INPUT
 from hardware.chip.synaptic_input import conv_sum
 from hardware.compiler.floats.network import FloatPopulation
+from hardware.compiler.nir.codes import quantum_of
 from hardware.compiler.nir.file import UnknownNode
 from hardware.compiler.nir.graph import FlatGraph
+from hardware.compiler.nir.inputs import biased, in_units_of_input, started
 from hardware.compiler.nir.linear import (
     Kernel,
     Matrix,
@@ -35,7 +36,7 @@ from hardware.compiler.nir.linear import (
     fold_matrix,
     scaled,
 )
-from hardware.compiler.nir.nodes import NEURONS, READOUTS, Pooling, Stepper
+from hardware.compiler.nir.nodes import NEURONS, READOUTS, Pooling, Stepped, Stepper
 from hardware.compiler.nir.shapes import Shape, as_image, geometry, physical
 from hardware.errors import NetworkFormatError
 
@@ -107,27 +108,42 @@ class Signals:
         stepped = self.stepper.population(name, node, shape) if shape else None
         signal = self._arriving(name)
         if stepped and signal and name in self.shapes:
-            self._join(name, stepped.population, stepped.gain, signal)
+            self._check_quanta(name, signal)
+            self._join(name, stepped, signal)
 
-    def _join(
-        self, name: str, population: FloatPopulation, gain: np.ndarray, signal: Signal
-    ) -> None:
-        """A population with what arrives at it, times ``gain``."""
+    def _check_quanta(self, name: str, signal: Signal) -> None:
+        """A skip without weights adds 1 for each message, whatever its source counts in."""
+        for term in signal.terms if len(signal.terms) > 1 else ():
+            worth = 1.0 if isinstance(term, Matrix | Kernel) else self._quantum(term.source)
+            if isinstance(term, Wire) and np.all(term.scale == 1) and not np.allclose(worth, 1):
+                self.problems.unsupported.append(
+                    f"{name}: {term.source} is added without weights, but its messages stand for "
+                    f"{float(np.ravel(worth)[0]):.6g}; put that into a Scale or a 1x1 convolution"
+                )
+
+    def _quantum(self, source: str) -> np.ndarray | float:
+        return 1.0 if source == INPUT else quantum_of(self.graph.nodes[source])
+
+    def _join(self, name: str, stepped: Stepped, signal: Signal) -> None:
+        """A population with what arrives at it, times its gain."""
+        population, gain = stepped.population, stepped.gain
         try:
             terms = [_synaptic(term, population.shape) for term in signal.terms]
         except NotFoldable as error:
             self.problems.unsupported.append(f"{name}: {error}")
             return
         if gain.shape != population.shape[:1] and any(isinstance(t, Kernel) for t in terms):
-            if population.kind == "readout" or (gain <= 0).any():
+            if population.kind in ("readout", "sigma_delta") or (gain <= 0).any():
                 self.problems.unsupported.append(
                     f"{name}: r differs between the neurons of a channel, which a convolution "
                     "cannot hold"
                 )
                 return
-            population, gain = _in_units_of_input(population, gain), np.ones(population.shape[:1])
+            population, gain = in_units_of_input(population, gain), np.ones(population.shape[:1])
         if signal.bias is not None:
-            population = _biased(population, signal.bias.reshape(population.shape), gain)
+            bias = signal.bias.reshape(population.shape)
+            add = started if stepped.bias_counts_once else biased
+            population = add(population, bias, gain)
         self.populations[name] = population
         self.terms[name] = [_amplified(term, gain) for term in terms]
 
@@ -153,7 +169,7 @@ class Signals:
         )
         shape = physical(signal.shape)
         readout = FloatPopulation(name=self.output, shape=shape, kind="readout")
-        self._join(self.output, readout, np.ones(shape[:1]), signal)
+        self._join(self.output, Stepped(population=readout, gain=np.ones(shape[:1])), signal)
 
     def _plain_source(self, signal: Signal) -> str | None:
         """The population whose messages a signal is, if it is nothing else."""
@@ -401,36 +417,3 @@ def _amplified(term: Matrix | Kernel, gain: np.ndarray) -> Matrix | Kernel:
         return replace(term, weight=term.weight * gain.reshape(-1, 1))
     weight = term.window.weight * gain.reshape(-1, 1, 1, 1)
     return replace(term, window=replace(term.window, weight=weight))
-
-
-def _biased(population: FloatPopulation, bias: np.ndarray, gain: np.ndarray) -> FloatPopulation:
-    """The population with a constant input.
-
-    Into a current, ``I' = (1 - d) I + b``, it is the same as a constant ``b / d`` on the voltage
-    and a current that starts at ``-b / d``.
-    """
-    if gain.shape != bias.shape:
-        gain = gain.reshape(-1, *(1,) * (bias.ndim - 1))
-    bias, u_decay = bias * gain, population.per_neuron("u_decay")
-    if (u_decay == 1).all():
-        return replace(population, bias=_by_channel(bias + population.per_neuron("bias")))
-    settled = bias / u_decay
-    return replace(
-        population,
-        bias=_by_channel(settled + population.per_neuron("bias")),
-        u_init=_by_channel(-np.where(u_decay < 1, settled, 0.0)),
-    )
-
-
-def _in_units_of_input(population: FloatPopulation, gain: np.ndarray) -> FloatPopulation:
-    """The same neurons with voltages counted in units of their gain."""
-    units: dict[str, Any] = {
-        name: _by_channel(np.broadcast_to(population.per_neuron(name), population.shape) / gain)
-        for name in ("threshold", "bias", "u_init", "v_init")
-    }
-    return replace(population, **units)
-
-
-def _by_channel(values: np.ndarray) -> np.ndarray:
-    flat = values.reshape(len(values), -1)
-    return flat[:, 0].copy() if (flat == flat[:, :1]).all() else values

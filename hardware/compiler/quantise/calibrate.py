@@ -8,16 +8,18 @@ within them, for which it must know their range: measured on a few samples, or b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hardware.chip.network import INPUT
 from hardware.chip.registers import PAYLOAD_BITS_MAX
-from hardware.compiler.floats.network import FloatNetwork, FloatSynapse
+from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse
 from hardware.compiler.floats.run import walk
 from hardware.errors import NetworkFormatError
 
+CHANGE_MARGIN = 2.0  # other samples may change by this much more, and from top to bottom
 WORST_CASE_STEPS = 64  # in which an integrator that never forgets gets all its input at once
 
 Interval = tuple[float, float]
@@ -63,11 +65,12 @@ def calibrate(network: FloatNetwork, spikes: np.ndarray) -> dict[str, Range]:
     return {name: Range(u=u, v=v) for name, (u, v) in largest.items()}
 
 
-def worst_case(network: FloatNetwork, name: str, messages: dict[str, Interval]) -> Range:
+def worst_case(
+    population: FloatPopulation, incoming: Iterable[FloatSynapse], messages: dict[str, Interval]
+) -> Range:
     """A bound for a population that never spikes, when all its input comes at once."""
-    population = network[name]
     per_step = np.zeros(population.shape[0])
-    for synapse in network.incoming(name):
+    for synapse in incoming:
         low, high = input_interval(synapse, messages)
         per_step += np.maximum(np.abs(low), np.abs(high))
     shape = (-1, *(1,) * (len(population.shape) - 1))
@@ -83,10 +86,12 @@ def worst_case(network: FloatNetwork, name: str, messages: dict[str, Interval]) 
 def message_intervals(network: FloatNetwork, calibration: np.ndarray | None) -> dict[str, Interval]:
     """Smallest and largest message that the input and each population can send.
 
-    The input's come from metadata ``input_bits``, else from the calibration samples, else it is
-    binary.
+    Those of sigma-delta neurons depend on their scale; they, and relays behind them, are not among
+    them. The input's come from metadata ``input_bits`` unless ``input`` is "binary", else from the
+    calibration samples, else it is binary.
     """
-    bits = network.metadata.get("input_bits")
+    is_binary = network.metadata.get("input") == "binary"
+    bits = None if is_binary else network.metadata.get("input_bits")
     if bits:
         if not isinstance(bits, int) or not 0 <= bits <= PAYLOAD_BITS_MAX:
             raise NetworkFormatError(
@@ -94,24 +99,41 @@ def message_intervals(network: FloatNetwork, calibration: np.ndarray | None) -> 
             )
         limit = float((1 << bits) - 1)
         intervals = {INPUT: (-limit, limit)}
-    elif calibration is not None and calibration.size:
+    elif calibration is not None and calibration.size and not is_binary:
         low, high = float(calibration.min()), float(calibration.max())
         intervals = {INPUT: (min(low, 0.0), max(high, 1.0))}
     else:
         intervals = {INPUT: (0.0, 1.0)}
     for population in network.populations:
+        if population.kind in ("neuron", "readout", "levels"):
+            intervals[population.name] = _own_interval(population)
         if population.kind != "relay":
-            intervals[population.name] = (0.0, float(population.kind == "neuron"))
             continue
-        bounds = [
-            input_interval(synapse, intervals)
-            for synapse in network.incoming(population.name)
-            if all(source in intervals for source in synapse.sources)
-        ]
-        low = sum(float(low.min(initial=0)) for low, _ in bounds)
-        high = sum(float(high.max(initial=0)) for _, high in bounds)
-        intervals[population.name] = (low, high)
+        known = [s for s in network.incoming(population.name) if {*s.sources} <= intervals.keys()]
+        if known:
+            intervals[population.name] = relay_interval(known, intervals)
     return intervals
+
+
+def relay_interval(incoming: Iterable[FloatSynapse], messages: dict[str, Interval]) -> Interval:
+    """Of relays, which send what arrives."""
+    bounds = [input_interval(synapse, messages) for synapse in incoming]
+    low = sum(float(low.min(initial=0)) for low, _ in bounds)
+    return low, sum(float(high.max(initial=0)) for _, high in bounds)
+
+
+def _own_interval(population: FloatPopulation) -> Interval:
+    """Of populations whose messages are counts."""
+    if population.kind == "levels":
+        leaks = bool(np.any(population.negative_slope))
+        return (-float(population.levels) if leaks else 0.0, float(population.levels))
+    return 0.0, float(population.kind == "neuron")
+
+
+def change_interval(population: FloatPopulation, seen: Range, unit: float) -> Interval:
+    """Of sigma-delta neurons, with ``unit`` integers per unit of their activation."""
+    largest = float(np.ceil(2 * CHANGE_MARGIN * seen.v.max() * unit))
+    return -max(largest, 1.0), max(largest, 1.0)
 
 
 def sum_interval(synapse: FloatSynapse, messages: dict[str, Interval]) -> Interval:

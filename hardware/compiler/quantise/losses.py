@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from hardware.chip import registers as reg
-from hardware.chip.populations import Cuba
+from hardware.chip.populations import Cuba, Levels, Population, SigmaDelta
 from hardware.chip.synapses import Weighted
 from hardware.chip.weights import sign_mode
 from hardware.compiler.floats.network import FloatPopulation, FloatSynapse
 from hardware.compiler.quantise.calibrate import Range
 
+COARSE_BITS = 4.0  # below this, a branch of a sum is named
 FLOAT32_NOISE = 1e-12  # noise to signal of weights on the grid that came as float32
 
 
@@ -45,6 +46,8 @@ class LayerLoss:
         Share of neurons whose voltage leaves 24 bits on the calibration samples.
     largest_v : float or None
         Largest voltage on the calibration samples, as a share of what 24 bits hold.
+    message_scale : float
+        What a message of 1 in floats is as an integer: 1 but for changes of activations.
     notes : tuple of str
         What else is different, in words.
     scales : tuple of float
@@ -63,6 +66,7 @@ class LayerLoss:
     bias_error: float
     saturating: float | None = None
     largest_v: float | None = None
+    message_scale: float = 1.0
     notes: tuple[str, ...] = ()
     scales: tuple[float, ...]
 
@@ -76,7 +80,7 @@ class LayerLoss:
 def measure(
     population: FloatPopulation,
     pairs: list[tuple[FloatSynapse, Weighted]],
-    chip: Cuba | None,
+    chip: Population,
     scale: np.ndarray,
     *,
     seen: Range | None,
@@ -89,8 +93,8 @@ def measure(
     population : FloatPopulation
     pairs : list of (FloatSynapse, Weighted)
         Before and after.
-    chip : Cuba or None
-        The neurons after; None for relays, which have no parameters.
+    chip : Population
+        The neurons after.
     scale : ndarray of float64, shape (C,)
     seen : Range, optional
         States on calibration samples.
@@ -98,7 +102,8 @@ def measure(
     """
     sqnr, clipped, zeroed = _weights(pairs, scale)
     saturating = largest = None
-    if seen is not None:
+    # Sums of levels may saturate without changing a message, and sigma-delta's have no shift by 6.
+    if seen is not None and not isinstance(chip, Levels | SigmaDelta):
         share = seen.v * _spread(scale, seen.v) * (1 << reg.INPUT_SHIFT) / reg.STATE_LIMIT
         saturating, largest = float(np.mean(share >= 1)), float(share.max())
     return LayerLoss(
@@ -106,15 +111,39 @@ def measure(
         scale=float(scale.min()),
         scale_max=float(scale.max()),
         weight_sqnr_db=sqnr,
-        effective_bits=None if sqnr is None else (sqnr - 1.76) / 6.02,
+        effective_bits=_effective_bits(sqnr),
         clipped=clipped,
         zeroed=zeroed,
-        **(_registers(population, chip, scale) if chip else dict.fromkeys(ERRORS, 0.0)),
+        **_register_errors(population, chip, scale),
         saturating=saturating,
         largest_v=largest,
-        notes=notes,
+        notes=(*notes, *_coarse_branches(pairs, scale)),
         scales=tuple(float(s) for s in scale),
     )
+
+
+def _effective_bits(sqnr_db: float | None) -> float | None:
+    return None if sqnr_db is None else (sqnr_db - 1.76) / 6.02
+
+
+def _coarse_branches(pairs: list[tuple[FloatSynapse, Weighted]], scale: np.ndarray) -> list[str]:
+    """Branches of a residual sum whose weights are small beside those that set the scale."""
+    notes = []
+    for pair in pairs if len(pairs) > 1 else ():
+        bits = _effective_bits(_weights([pair], scale)[0])
+        if bits is not None and bits < COARSE_BITS:
+            notes.append(
+                f"the weights from {' + '.join(pair[0].sources)} keep {bits:.1f} bits beside the "
+                "others, whose scale they share; make their thresholds more alike"
+            )
+    return notes
+
+
+def message_scale(population: Population, scale: np.ndarray) -> float:
+    """What a message of 1 in floats is as an integer; 1 but for changes of activations."""
+    if isinstance(population, SigmaDelta):
+        return float(scale[0]) / (1 << population.state_exp)
+    return 1.0
 
 
 ERRORS = ("threshold_error", "decay_error", "bias_error")
@@ -136,6 +165,16 @@ def _weights(
         total += before.weight.size
     sqnr = None if noise <= FLOAT32_NOISE * signal else float(10 * np.log10(signal / noise))
     return sqnr, clipped / max(total, 1), zeroed / max(nonzero, 1)
+
+
+def _register_errors(
+    population: FloatPopulation, chip: Population, scale: np.ndarray
+) -> dict[str, float]:
+    if isinstance(chip, Cuba):
+        return _registers(population, chip, scale)
+    if isinstance(chip, Levels):
+        return _level_registers(population, chip, scale)
+    return dict.fromkeys(ERRORS, 0.0)
 
 
 def _registers(population: FloatPopulation, chip: Cuba, scale: np.ndarray) -> dict[str, float]:
@@ -160,6 +199,25 @@ def _registers(population: FloatPopulation, chip: Cuba, scale: np.ndarray) -> di
         ratio = unscaled(chip.per_neuron("vth"), 1) / threshold
         errors["threshold_error"] = float(np.abs(ratio - 1).max())
     return errors
+
+
+def _level_registers(
+    population: FloatPopulation, chip: Levels, scale: np.ndarray
+) -> dict[str, float]:
+    """As `_registers`; a threshold is that of one level, above and below zero."""
+    threshold, slope = population.per_neuron("threshold"), population.per_neuron("negative_slope")
+    vth, below = chip.per_neuron("vth"), chip.per_neuron("vth_negative")
+    level = threshold / population.levels * _spread(scale, threshold)
+    bias = (chip.per_neuron("bias_mant") << chip.bias_exp) * population.levels
+    bias_error = bias / (_spread(scale, bias) * (1 << reg.INPUT_SHIFT)) - population.per_neuron(
+        "bias"
+    )
+    errors = [np.abs(vth / level - 1), np.where(slope > 0, np.abs(below * slope / level - 1), 0)]
+    return {
+        "threshold_error": float(max(e.max() for e in errors)),
+        "decay_error": 0.0,
+        "bias_error": float((np.abs(bias_error) / threshold).max()),
+    }
 
 
 def weight_range(weight: np.ndarray) -> tuple[int, int, int]:

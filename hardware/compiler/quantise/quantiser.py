@@ -7,6 +7,10 @@ With the scale of `hardware.compiler.quantise.scales`, integers per unit of weig
     v_init = round(64 scale v_init)
     du = round(4096 u_decay) but at least 1,   dv = round(4096 v_decay)
 
+Levels and sigma-delta neurons: `hardware.compiler.quantise.neurons`. Weights for messages that are
+changes of activations are first divided by what a message of 1 is as an integer. Behind messages
+with values, sums of finer weights may be shifted right, see `weight_shift`.
+
 Weights that come with a ``weight_scale`` (trained on the grid) use that scale and lose nothing.
 A neuron that fires *at* its threshold starts one unit higher, which is exact where it subtracts and
 does not leak. Values that messages can have decide how many payload bits a synapse reads.
@@ -18,27 +22,32 @@ does not leak. Values that messages can have decide how many payload bits a syna
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from hardware.chip import registers as reg
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import Cuba, Population, Relay
-from hardware.chip.synapses import Conv, Dense, Weighted
-from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse
+from hardware.chip.populations import Cuba, Levels, Population, Relay, SigmaDelta
+from hardware.chip.synapses import Conv, Dense, Synapse, Weighted
+from hardware.compiler.floats.network import FloatNetwork, FloatPopulation, FloatSynapse, Kind
 from hardware.compiler.quantise.calibrate import (
     Interval,
-    Range,
     calibrate,
+    change_interval,
     message_intervals,
+    relay_interval,
     sum_interval,
     worst_case,
 )
-from hardware.compiler.quantise.losses import LayerLoss, measure, weight_range
+from hardware.compiler.quantise.losses import LayerLoss, measure, message_scale, weight_range
+from hardware.compiler.quantise.neurons import chip_population, float_population
 from hardware.compiler.quantise.scales import PerChannel, choose_scale, weight_shift
 from hardware.errors import UnsupportedNetworkError
 
 __all__ = ["LayerLoss", "dequantise", "quantise"]
+
+FLOATING = (Cuba, Relay, Levels, SigmaDelta)  # populations that have a float model
 
 
 def quantise(
@@ -69,35 +78,26 @@ def quantise(
     UnsupportedNetworkError
         When populations do not fit the registers, naming them all and the limits.
     """
-    seen = calibrate(network, calibration) if calibration is not None else {}
-    messages = message_intervals(network, calibration)
+    work = _Quantiser(network, calibration, per_channel)
     problems: list[str] = []
-    populations: list[Population] = []
-    losses: list[LayerLoss] = []
-    weighted: dict[int, Weighted] = {}
     for population in network.populations:
         try:
-            chip, synapses, loss = _quantise_population(
-                network, population, seen.get(population.name), messages, per_channel
-            )
+            work.add(population)
         except UnsupportedNetworkError as error:
             problems.append(str(error))
-            continue
-        populations.append(chip)
-        losses.append(loss)
-        weighted |= synapses
+            work.messages.setdefault(population.name, (0.0, 1.0))  # what reads it has its own say
     if problems:
         raise UnsupportedNetworkError("\n  ".join(["does not fit the registers:", *problems]))
-    low, high = messages[INPUT]
+    low, high = work.messages[INPUT]
     is_binary = low == 0 and high == 1
     return ChipNetwork(
         input_shape=network.input_shape,
-        input_bits=0 if is_binary else payload_bits(messages[INPUT]),
-        populations=tuple(populations),
-        synapses=tuple(weighted[id(synapse)] for synapse in network.synapses),
+        input_bits=0 if is_binary else payload_bits(work.messages[INPUT]),
+        populations=tuple(work.populations),
+        synapses=tuple(work.synapses[id(synapse)] for synapse in network.synapses),
         readout=network.readout,
         metadata=dict(network.metadata),
-    ), tuple(losses)
+    ), tuple(work.losses)
 
 
 def dequantise(chip: ChipNetwork, losses: tuple[LayerLoss, ...] | None = None) -> FloatNetwork:
@@ -121,15 +121,29 @@ def dequantise(chip: ChipNetwork, losses: tuple[LayerLoss, ...] | None = None) -
     else:
         scales = {loss.layer: np.asarray(loss.scales) for loss in losses}
     missing = [p.name for p in chip.populations if p.name not in scales]
-    foreign = [p.name for p in chip.populations if not isinstance(p, Cuba | Relay)]
+    foreign = [p.name for p in chip.populations if not isinstance(p, FLOATING)]
     if missing or foreign:
         raise UnsupportedNetworkError(
             f"cannot be floats again: no scales are known of {missing}, no float model of {foreign}"
         )
+    units: dict[str, float] = {}
+    for p in chip.populations:
+        units[p.name] = message_scale(p, scales[p.name])
+        if isinstance(p, Relay):
+            units[p.name] = units.get(chip.incoming(p.name)[0].sources[0], 1.0)
     return FloatNetwork(
         input_shape=chip.input_shape,
-        populations=tuple(_float_population(chip, p, scales[p.name]) for p in chip.populations),
-        synapses=tuple(_float_synapse(s, scales[s.target]) for s in chip.synapses),
+        populations=tuple(
+            float_population(
+                p,
+                scales[p.name],
+                is_readout=chip.readout == "membrane" and p is chip.output,
+            )
+            for p in chip.populations
+        ),
+        synapses=tuple(
+            _float_synapse(s, scales[s.target] / _unit_read(chip, s, units)) for s in chip.synapses
+        ),
         readout=chip.readout,
         metadata=dict(chip.metadata),
     )
@@ -143,101 +157,105 @@ def payload_bits(interval: Interval) -> int:
 # -- floats to integers ----------------------------------------------------------------------------
 
 
-def _quantise_population(
-    network: FloatNetwork,
-    population: FloatPopulation,
-    seen: Range | None,
-    messages: dict[str, Interval],
-    per_channel: PerChannel,
-) -> tuple[Population, dict[int, Weighted], LayerLoss]:
-    incoming = network.incoming(population.name)
-    reach = seen
-    if reach is None and population.kind == "readout":
-        reach = worst_case(network, population.name, messages)
-    scale = choose_scale(population, incoming, reach, per_channel=per_channel)
-    shift = weight_shift(population, incoming, scale)
-    synapses = {
-        id(synapse): _synapse(synapse, scale, shift, sum_interval(synapse, messages))
-        for synapse in incoming
-    }
-    pairs = [(synapse, synapses[id(synapse)]) for synapse in incoming]
-    notes: list[str] = []
-    chip: Population
-    if population.kind == "relay":
-        _check_relay(population, pairs)
-        chip = Relay(name=population.name, shape=population.shape)
-    else:
-        chip = _neurons(population, scale, notes)
-    neurons = chip if isinstance(chip, Cuba) else None
-    loss = measure(population, pairs, neurons, scale, seen=seen, notes=tuple(notes))
-    return chip, synapses, loss
+class _Quantiser:
+    """A network on its way to integers, population by population in its order.
 
+    Attributes
+    ----------
+    messages : dict of str to tuple of float
+        Smallest and largest message of the input and each population, as integers.
+    units : dict of str to float
+        What a message of 1 in floats is as an integer.
+    synapses : dict of int to Weighted
+        By the identity of the float synapse.
+    changes : set of str
+        Populations whose messages are changes of activations.
+    """
 
-def _neurons(population: FloatPopulation, scale: np.ndarray, notes: list[str]) -> Cuba:
-    fraction = 1 << reg.INPUT_SHIFT
-    v_init = np.rint(_scaled(population, "v_init", scale) * fraction)
-    if population.fires == "at_or_above":
-        if population.reset == "subtract" and not population.per_neuron("v_decay").any():
-            v_init = v_init + 1
-        else:
-            notes.append("a voltage of exactly the threshold does not spike on the chip")
-    if population.per_neuron("u_init").any():
-        notes.append("currents start at 0 on the chip: biases act in full from the first step")
-    mantissa, exponent = _bias(population, _scaled(population, "bias", scale) * fraction)
-    if population.kind == "readout":
-        vth = np.full(population.shape[:1], reg.THRESHOLD_MANTISSA_MAX)
-    else:
-        vth = np.rint(_scaled(population, "threshold", scale))
-        if vth.max() > reg.THRESHOLD_MANTISSA_MAX or vth.min() < 1:
+    def __init__(
+        self, network: FloatNetwork, calibration: np.ndarray | None, per_channel: PerChannel
+    ) -> None:
+        self.network, self.per_channel = network, per_channel
+        self.seen = calibrate(network, calibration) if calibration is not None else {}
+        self.messages = message_intervals(network, calibration)
+        self.units: dict[str, float] = {}
+        self.populations: list[Population] = []
+        self.synapses: dict[int, Weighted] = {}
+        self.changes: set[str] = set()
+        self.losses: list[LayerLoss] = []
+
+    def add(self, population: FloatPopulation) -> None:
+        """Quantise a population and the synapses into it."""
+        name = population.name
+        incoming = self.network.incoming(name)
+        self._check_sources(population)
+        per_message = tuple(self._per_message(synapse, population.kind) for synapse in incoming)
+        reach = seen = self.seen.get(name)
+        if reach is None and population.kind == "readout":
+            reach = worst_case(population, per_message, self.messages)
+        read = [sum_interval(s, self.messages) for s in per_message]
+        of_values = any(max(-low, high) > 1 for low, high in read)
+        scale = choose_scale(
+            population,
+            per_message,
+            reach,
+            per_channel=self.per_channel,
+            of_values=of_values and population.kind in ("neuron", "levels"),
+        )
+        shift = weight_shift(population, per_message, scale, of_values=of_values)
+        synapses = [_synapse(s, scale, shift, r) for s, r in zip(per_message, read, strict=True)]
+        notes: list[str] = []
+        chip = chip_population(population, scale, seen, notes)
+        pairs = list(zip(per_message, synapses, strict=True))
+        if population.kind == "relay":
+            _check_relay(population, pairs)
+        self.populations.append(chip)
+        self.synapses |= {id(s): x for s, x in zip(incoming, synapses, strict=True)}
+        is_relay = population.kind == "relay"
+        unit = self._unit_of_sources(incoming) if is_relay else message_scale(chip, scale)
+        self.units[name] = unit
+        loss = measure(population, pairs, chip, scale, seen=seen, notes=tuple(notes))
+        self.losses.append(replace(loss, message_scale=unit))
+        if population.kind == "sigma_delta" and seen:
+            self.messages[name] = change_interval(population, seen, self.units[name])
+        if name not in self.messages:
+            self.messages[name] = relay_interval(per_message, self.messages)
+
+    def _per_message(self, synapse: FloatSynapse, kind: Kind) -> FloatSynapse:
+        """The synapse with weights for messages as they are sent: as integers."""
+        unit = self._unit_of_sources((synapse,))
+        return synapse if kind == "relay" else replace(synapse, weight=synapse.weight / unit)
+
+    def _unit_of_sources(self, synapses: tuple[FloatSynapse, ...]) -> float:
+        units = {self.units.get(source, 1.0) for s in synapses for source in s.sources}
+        if len(units) > 1:
             raise UnsupportedNetworkError(
-                f"{population.name}: threshold mantissas must lie in "
-                f"[1, {reg.THRESHOLD_MANTISSA_MAX}], got [{vth.min():.0f}, {vth.max():.0f}]; "
-                "use another weight_scale"
+                f"{synapses[0].edge}: messages of different scales {sorted(units)} cannot add up "
+                "before the weights; give each source a synapse of its own"
             )
-    return Cuba(
-        name=population.name,
-        shape=population.shape,
-        du=np.maximum(_decay(population, "u_decay", notes), 1),
-        dv=_decay(population, "v_decay", notes),
-        vth=vth.astype(np.int32),
-        bias_mant=mantissa,
-        bias_exp=exponent,
-        reset=population.reset,
-        v_init=v_init.astype(np.int32),
-        refractory=population.refractory,
-    )
+        return units.pop()
 
-
-def _scaled(population: FloatPopulation, name: str, scale: np.ndarray) -> np.ndarray:
-    """A parameter times the scale of its channel, in the parameter's shape."""
-    values = getattr(population, name)
-    return values * scale.reshape(-1, *(1,) * (values.ndim - 1))
-
-
-def _decay(population: FloatPopulation, name: str, notes: list[str]) -> np.ndarray:
-    values = getattr(population, name)
-    register = np.rint(values * reg.DECAY_SCALE).astype(np.int32)
-    if ((register == 0) & (values > 0)).any():
-        smallest = values[(register == 0) & (values > 0)].min()
-        notes.append(f"a {name} of {smallest:.2g} is less than half a step of 1/4096")
-    return register
-
-
-def _bias(population: FloatPopulation, bias: np.ndarray) -> tuple[np.ndarray, int]:
-    """Mantissas and the smallest shared exponent that holds them."""
-    for exponent in range(reg.BIAS_EXPONENT_MAX + 1):
-        mantissa = np.rint(bias / (1 << exponent))
-        if np.abs(mantissa).max(initial=0) <= reg.BIAS_MANTISSA_MAX:
-            return mantissa.astype(np.int32), exponent
-    limit = reg.BIAS_MANTISSA_MAX << reg.BIAS_EXPONENT_MAX
-    raise UnsupportedNetworkError(
-        f"{population.name}: a bias of {np.abs(bias).max():.0f} exceeds the chip's {limit}; "
-        "its neurons fire in every step whatever they see"
-    )
+    def _check_sources(self, population: FloatPopulation) -> None:
+        """Changes add up in sigma-delta neurons and in a readout, nowhere else."""
+        ends = [(s.edge, x) for s in self.network.incoming(population.name) for x in s.sources]
+        for edge, source in ends:
+            if source not in self.messages:
+                raise UnsupportedNetworkError(
+                    f"{edge}: a loop through relays or sigma-delta neurons, whose messages have no "
+                    "known size"
+                )
+            if source in self.changes and population.kind in ("neuron", "levels"):
+                raise UnsupportedNetworkError(
+                    f"{edge}: changes of activations are for sigma-delta neurons and a readout; "
+                    "convert the whole network to one code"
+                )
+        passes_on = population.kind == "relay" and any(x in self.changes for _, x in ends)
+        if population.kind == "sigma_delta" or passes_on:
+            self.changes.add(population.name)
 
 
 def _synapse(synapse: FloatSynapse, scale: np.ndarray, shift: int, read: Interval) -> Weighted:
-    exact = synapse.weight * scale.reshape(-1, *(1,) * (synapse.weight.ndim - 1)) * (1 << shift)
+    exact = synapse.weight * scale.reshape(-1, *(1,) * (synapse.weight.ndim - 1)) * 2.0**shift
     low, high, step = weight_range(synapse.weight)
     weight = np.clip(step * np.rint(exact / step), low, high).astype(np.int32)
     is_binary = len(synapse.sources) == 1 and read[0] >= 0 and read[1] <= 1
@@ -283,32 +301,14 @@ def _check_relay(population: FloatPopulation, pairs: list[tuple[FloatSynapse, We
 # -- integers to floats ----------------------------------------------------------------------------
 
 
-def _float_population(
-    chip: ChipNetwork, population: Population, scale: np.ndarray
-) -> FloatPopulation:
-    if not isinstance(population, Cuba):
-        return FloatPopulation(name=population.name, shape=population.shape, kind="relay")
-
-    def unscaled(values: np.ndarray, unit: int) -> np.ndarray:
-        return values / (scale.reshape(-1, *(1,) * (values.ndim - 1)) * unit)
-
-    fraction = 1 << reg.INPUT_SHIFT
-    is_readout = chip.readout == "membrane" and population is chip.output
-    return FloatPopulation(
-        name=population.name,
-        shape=population.shape,
-        u_decay=np.asarray(population.du) / reg.DECAY_SCALE,
-        v_decay=np.asarray(population.dv) / reg.DECAY_SCALE,
-        threshold=math.inf if is_readout else unscaled(np.asarray(population.vth), 1),
-        bias=unscaled(population.bias, fraction),
-        v_init=unscaled(np.asarray(population.v_init), fraction),
-        reset=population.reset,
-        refractory=population.refractory,
-        kind="readout" if is_readout else "neuron",
-    )
+def _unit_read(chip: ChipNetwork, synapse: Synapse, units: dict[str, float]) -> float:
+    """What a message of 1 in floats is to a synapse; relays pass it on as it is."""
+    if isinstance(chip[synapse.target], Relay):
+        return 1.0
+    return units.get(synapse.sources[0], 1.0)
 
 
-def _float_synapse(synapse: object, scale: np.ndarray) -> FloatSynapse:
+def _float_synapse(synapse: Synapse, scale: np.ndarray) -> FloatSynapse:
     if not isinstance(synapse, Dense | Conv):
         raise UnsupportedNetworkError(f"{synapse}: only dense and convolutional synapses")
     spread = scale.reshape(-1, *(1,) * (synapse.weight.ndim - 1))
