@@ -158,7 +158,8 @@ def nothing_left():
 
 def workers_below(process):
     """Children of a process that are a worker or forked by one."""
-    return [child for child in process.children() if WORKER_MODULE in child.cmdline()]
+    alive = (c for c in process.children() if c.status() != psutil.STATUS_ZOMBIE)
+    return [child for child in alive if WORKER_MODULE in child.cmdline()]
 
 
 FAILING_WORKER = """
