@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from hardware.errors import BackendUnavailableError, HardwareError
 from snn.errors import SnnError
 from spikeface import __version__
+from spikeface.commands.conversion import add_conversion_commands
 from spikeface.commands.data import add_data_commands
 from spikeface.commands.networks import add_network_commands
 from spikeface.commands.options import FAILED, add_command, show
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_run_commands(commands)
     add_sweep_command(commands)
+    add_conversion_commands(commands)
     add_data_commands(commands)
     add_network_commands(commands)
     doctor = add_command(commands, "doctor", _doctor, "what is available, what runs left behind")

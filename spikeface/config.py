@@ -1,8 +1,8 @@
 """Configuration: TOML files into frozen dataclasses, with errors that name the nearest key.
 
 ``task`` at the top of a file says what is trained and so which sections there are: a ``spiking``
-network (the default), the ``reconstruction`` of faces from events, or the ``transfer`` of its
-encoder to a classifier.
+network (the default), the ``reconstruction`` of faces from events, the ``transfer`` of its encoder
+to a classifier, or the ``conversion`` of that encoder into a spiking one.
 
 >>> load_config(Path("configs/demo.toml"), ["training.epochs=3"]).training.epochs
 3
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from conversion.distil import DistilConfig
 from conversion.images import ImagesConfig
 from conversion.reconstruction import ReconstructionConfig
 from conversion.transfer import TransferConfig
@@ -29,6 +30,7 @@ from snn.events.datasets import DATASETS
 from snn.events.faces import FaceSetParameters, face_set
 from snn.models import ModelConfig
 from snn.training import ImageAugmentConfig, TrainingConfig
+from spikeface.conversion_config import ConversionConfig
 from spikeface.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -197,13 +199,40 @@ class TransferRunConfig:
     training: TrainingConfig = field(default_factory=_published_training)
 
 
-RunConfig = Config | ReconstructionRunConfig | TransferRunConfig
+@dataclass(frozen=True, kw_only=True)
+class ConversionRunConfig:
+    """Everything the conversion of a classifier's encoder follows from."""
+
+    task: Literal["conversion"] = "conversion"
+    conversion: ConversionConfig = field(default_factory=ConversionConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    lava: LavaConfig = field(default_factory=lambda: LavaConfig(samples=2, timeout_s=900.0))
+
+
+TrainedConfig = Config | ReconstructionRunConfig | TransferRunConfig
+RunConfig = TrainedConfig | ConversionRunConfig
 ImageRunConfig = ReconstructionRunConfig | TransferRunConfig
 TASKS: dict[str, type[RunConfig]] = {
     "spiking": Config,
     "reconstruction": ReconstructionRunConfig,
     "transfer": TransferRunConfig,
+    "conversion": ConversionRunConfig,
 }
+
+
+def trained(config: RunConfig) -> TrainedConfig:
+    """A configuration that trains on data; a conversion does not.
+
+    Raises
+    ------
+    ConfigError
+        For a conversion.
+    """
+    if isinstance(config, ConversionRunConfig):
+        raise ConfigError(
+            "task = 'conversion' has no data of its own; use 'spikeface convert RUN CONFIG.toml'"
+        )
+    return config
 
 
 def load_config(path: Path | None, assignments: Sequence[str] = ()) -> Config:

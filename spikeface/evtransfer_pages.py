@@ -41,6 +41,11 @@ def write_page(run: RunFolder) -> None:
     if task == "evtransfer":
         write_overview(run)
         return
+    if task == "conversion":
+        from spikeface.conversion_pages import write_conversion_page  # which builds on this file
+
+        write_conversion_page(run)
+        return
     if task not in TEMPLATES:
         write_report(run)
         return

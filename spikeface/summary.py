@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spikeface.conversion_text import conversion_lines
+
 ACCURACIES = (
     ("majority", "always one class"),
     ("baseline_event_count", "event count only"),
@@ -20,6 +22,8 @@ ACCURACIES = (
 
 def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str]:
     """The short table at the end of a run: whatever ``report.json`` knows so far."""
+    if report.get("task") == "conversion":
+        return [*conversion_lines(report), *_parity(report), *_where(report, run)]
     return [
         *_reconstruction(report),
         *_accuracy(report),

@@ -130,7 +130,7 @@ def _evtransfer(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from snn.training import session
-    from spikeface.config import to_toml
+    from spikeface.config import to_toml, trained
     from spikeface.errors import ConfigError
     from spikeface.evtransfer_pages import write_page
     from spikeface.runs import RunFolder
@@ -139,7 +139,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.positional_config and options.config:
         raise ConfigError("give the configuration once, as CONFIG.toml or with --config")
     options.config = options.config or options.positional_config
-    config = read_config(options, _data_assignments(options))
+    config = trained(read_config(options, _data_assignments(options)))
     how = config.reconstruction if config.task == "reconstruction" else config.training
     with session(how.device) as team:
         data = open_task(config)  # what is wrong with it shows before a folder is made

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from snn.errors import TrainingError
 from snn.training import current_team
-from spikeface.config import Config, ReconstructionRunConfig, RunConfig
+from spikeface.config import Config, ReconstructionRunConfig, RunConfig, trained
 from spikeface.runs import RunFolder
 from spikeface.steps.images import ImageData, open_images
 from spikeface.steps.reconstruction import PARTS as RECONSTRUCTION_PARTS
@@ -20,6 +20,7 @@ from spikeface.steps.transfer import check_encoder, transfer
 
 def open_task(config: RunConfig) -> TrainingData | ImageData:
     """The data of a run; what is wrong with them or the encoder shows before a folder is made."""
+    config = trained(config)
     if isinstance(config, Config):
         return open_training_data(config)
     if isinstance(config, ReconstructionRunConfig):
@@ -45,6 +46,7 @@ def train_task(
     data : TrainingData or ImageData, optional
         What ``open_task`` opened.
     """
+    config = trained(config)
     if isinstance(config, Config):
         train(run, config, data if isinstance(data, TrainingData) else None)
         return

@@ -1,0 +1,125 @@
+"""``spikeface compare``: run folders in, a folder with table, picture and page out.
+
+    comparison.csv  comparison.json  comparison.md     the table, and what it shows in words
+    pareto.svg  pareto.png  report.html                the picture, and all of it on one page
+
+>>> compare([Path("runs/spiking"), Path("runs/graded")], Path("comparison"))["reading"]
+"""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from spikeface.comparison.groups import comparable, grouped, with_one_test
+from spikeface.comparison.picture import pareto
+from spikeface.comparison.points import points_of
+from spikeface.comparison.reading import reading
+from spikeface.comparison.tables import HEADERS, NOTES, cells, markdown, table_rows
+from spikeface.errors import OutputError
+from spikeface.figure_style import inline_svg, to_svg
+from spikeface.pages import environment
+from spikeface.runs import write_json, write_text, writing
+
+SCHEMA = "spikeface.comparison/1"
+TEMPLATE = "comparison.html.j2"
+DPI = 160
+
+
+def compare(paths: Sequence[Path], out: Path, *, mark: bool = False) -> dict[str, Any]:
+    """Compare runs and write what comes out.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Run folders: spiking networks, classifiers on images, converted ones.
+    out : Path
+        A new folder.
+    mark : bool
+        Whether runs that were tested otherwise become marked rows instead of an error.
+
+    Returns
+    -------
+    dict
+        The content of ``comparison.json``.
+
+    Raises
+    ------
+    RunFolderError
+        For a folder that has nothing to compare.
+    ConfigError
+        For runs that were tested otherwise than the rest.
+    OutputError
+        When the folder holds something or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists already; choose another --out")
+    unique = list(dict.fromkeys(path.resolve() for path in paths))
+    points = [point for path in unique for point in points_of(path)]
+    groups = with_one_test(grouped(points), mark=mark)
+    rows, sentences = table_rows(groups), reading(groups)
+    test = comparable(groups)[0].points[0].test
+    picture = pareto(groups)
+    svg = to_svg(picture, salt="pareto")
+    result = {
+        "schema": SCHEMA,
+        "tag": "simulated",
+        "created": time.strftime("%Y-%m-%d", time.gmtime()),
+        "command_line": shlex.join(["spikeface", *sys.argv[1:]]),
+        "folder": str(out),
+        "test": test,
+        "rows": rows,
+        "reading": sentences,
+        "notes": list(NOTES),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+    with writing(out / "comparison.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    write_text(out / "comparison.md", markdown(rows, sentences, what_was_tested(test)))
+    write_text(out / "pareto.svg", svg)
+    with writing(out / "pareto.png") as temporary:
+        picture.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    write_text(out / "report.html", _page(out, result, svg))
+    write_json(out / "comparison.json", result)
+    return result
+
+
+def what_was_tested(test: dict[str, Any]) -> str:
+    """What everything was tested on, as a sentence."""
+    part = "" if test["recordings"] == test["of"] else f" of {test['of']}"
+    known = f" (SHA-256 {test['sha256'][:12]}...)" if test["sha256"] else ""
+    return (
+        f"Tested on {test['recordings']}{part} recordings of {test['dataset']}{known}, protocol "
+        f"{test['protocol']}, fold {test['fold']}; {len(test['classes'])} classes: "
+        f"{', '.join(test['classes'])}."
+    )
+
+
+def _page(out: Path, result: dict[str, Any], svg: str) -> str:
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            result=result,
+            name=out.resolve().name,
+            test=what_was_tested(result["test"]),
+            headers=HEADERS,
+            rows=[(row, cells(row)) for row in result["rows"]],
+            bases=list(
+                dict.fromkeys(row["energy_basis"] for row in result["rows"] if row["energy_basis"])
+            ),
+            figure=Markup(inline_svg(svg, label="Accuracy against operations and energy")),
+        )
+    )

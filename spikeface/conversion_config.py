@@ -1,0 +1,115 @@
+"""The section ``[conversion]``: which classifier becomes spiking, in which code, how it is tested.
+
+>>> ConversionConfig(code="rate", steps=(4, 8, 16)).form
+'pair'
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spikeface.errors import ConfigError
+
+CODES = ("rate", "graded", "sigma_delta")
+Form = Literal["qcfs", "signed", "pair"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionConfig:
+    """A conversion of the encoder of a transfer run; head and LSTM stay on the host in floats.
+
+    Parameters
+    ----------
+    run : str
+        The run folder of the classifier.
+    code : {"rate", "graded", "sigma_delta"}
+    levels : int
+        Of the graded code, and of the activations that a rate code is trained with.
+    steps : tuple of int
+        Of the rate code: for how many steps an image is shown, ascending; the network is tested
+        with each.
+    activation : {"auto", "qcfs", "signed", "pair"}
+        The form of LeakyReLU, see ``conversion.spiking.convert``. ``auto`` keeps the negative side:
+        as signed messages of a graded code, as a second neuron of the others.
+    covered : float
+        Share of the activations that a threshold is not below, before distillation.
+    per_channel : bool
+        Whether every channel has its own threshold.
+    delta : float
+        Of the sigma-delta code: the smallest change sent, as a share of the layer's range.
+    input_bits : int
+        Bits of an image's values without their sign; 8 is exact for images in files of 8 bits. A
+        chip's registers leave the first layer's weights the fewer bits the more the input has.
+    calibration_images : int
+        Training images that set ranges, spread over the training set.
+    distil : bool
+        Whether the quantised encoder learns the float encoder's embedding, without labels, as
+        ``[distil]`` says; else thresholds are the calibrated ones.
+    distil_images : int
+        Training images that it learns from, spread over the training set; 0 for all.
+    probe_recordings : int
+        Training recordings that the linear probes of the embeddings learn from; 0 leaves them out.
+    test_recordings : int
+        Test recordings, spread over the test set; 0 for all.
+
+    Raises
+    ------
+    ConfigError
+        Naming every value that is out of range.
+    """
+
+    run: str = ""
+    code: Literal["rate", "graded", "sigma_delta"] = "graded"
+    levels: int = 8
+    steps: tuple[int, ...] = (8,)
+    activation: Literal["auto", "qcfs", "signed", "pair"] = "auto"
+    covered: float = 0.999
+    per_channel: bool = False
+    delta: float = 0.05
+    input_bits: int = 8
+    calibration_images: int = 256
+    distil: bool = False
+    distil_images: int = 4000
+    probe_recordings: int = 60
+    test_recordings: int = 0
+
+    def __post_init__(self) -> None:
+        lowest = {"levels": 1, "calibration_images": 1, "delta": 0, "distil_images": 0}
+        lowest |= {"probe_recordings": 0, "test_recordings": 0}
+        problems = [
+            f"{name} must be at least {low}, got {getattr(self, name)}"
+            for name, low in lowest.items()
+            if not getattr(self, name) >= low
+        ]
+        if not 1 <= self.input_bits <= 12:
+            problems.append(f"input_bits must lie in [1, 12], got {self.input_bits}")
+        if not 0 < self.covered <= 1:
+            problems.append(f"covered must lie in (0, 1], got {self.covered}")
+        ascending = self.steps == tuple(sorted(set(self.steps)))
+        if not (self.steps and min(self.steps) >= 1 and ascending):
+            problems.append(f"steps must be whole numbers from 1, ascending, got {self.steps}")
+        if self.activation == "signed" and self.code != "graded":
+            problems.append(
+                f"activation = 'signed' is for the graded code: no chip has neurons of code "
+                f"{self.code!r} with negative messages for a slope; use 'pair' or 'qcfs'"
+            )
+        if self.distil and self.code == "sigma_delta":
+            problems.append(
+                "distil is for the rate and graded codes: a sigma-delta network sends what the "
+                "float encoder gives, there is nothing to learn"
+            )
+        if problems:
+            raise ConfigError("[conversion] " + "; ".join(problems))
+
+    @property
+    def form(self) -> Form:
+        """The form of LeakyReLU that is used."""
+        if self.activation == "auto":
+            return "signed" if self.code == "graded" else "pair"
+        return self.activation
+
+    @property
+    def tested_steps(self) -> tuple[int, ...]:
+        """For how many steps a still image is shown: those of a rate code, else 1."""
+        return self.steps if self.code == "rate" else (1,)
