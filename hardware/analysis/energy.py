@@ -69,6 +69,7 @@ LOIHI1_SANA_FE = Profile(
     spike=_pj("message out", 111.0, SANA_FE),
 )
 LOIHI1_STATIC = Constant("static power of one chip", 3.34 / 32, "W", FRADY)
+FP32_MAC = _pj("32-bit float multiply-accumulate", 3.7 + 0.9, HOROWITZ)
 INT8_MAC = _pj("8-bit multiply-accumulate", 0.23, HOROWITZ)
 
 LIMITS = (

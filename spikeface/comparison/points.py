@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hardware.analysis.energy import HOROWITZ, INT8_MAC, Constant
+from hardware.analysis.energy import FP32_MAC, INT8_MAC, Constant
 from hardware.chip.storage import load_network
 from hardware.errors import HardwareError
 from snn.errors import SnnError
@@ -25,7 +25,6 @@ from spikeface.conversion_text import form_name
 from spikeface.errors import ConfigError, RunFolderError
 from spikeface.runs import SCHEMA, RunFolder
 
-FP32_MAC = Constant("32-bit float multiply-accumulate", 3.7 + 0.9, "pJ", HOROWITZ)
 FLOAT_BYTES = 4
 SEEDLESS = (("training", "seed"), ("data", "root"), ("data", "cache"), ("conversion", "run"))
 LOIHI = "Loihi 1"

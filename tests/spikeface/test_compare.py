@@ -6,11 +6,11 @@ import json
 import pytest
 from markupsafe import escape
 
-from hardware.analysis.energy import INT8_MAC
+from hardware.analysis.energy import FP32_MAC, INT8_MAC
 from spikeface.cli import main
 from spikeface.comparison import compare
 from spikeface.comparison.groups import dominated_by, grouped, with_one_test
-from spikeface.comparison.points import FP32_MAC, points_of
+from spikeface.comparison.points import points_of
 from spikeface.errors import ConfigError, RunFolderError
 
 CLASSES = ["anger", "happy"]
