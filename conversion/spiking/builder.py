@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from conversion.spiking.graph import INPUT, Node, free_name
+from conversion.spiking.graph import INPUT, Operation, free_name
 
 RESERVED = (INPUT, "readout", "output")  # of the graph it may be written to
 
@@ -33,13 +33,15 @@ class Builder:
     """Goes through the calls of a traced module and makes a node of each."""
 
     modules: dict[str, nn.Module]
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, Operation] = field(default_factory=dict)
     names: dict[fx.Node, str] = field(default_factory=dict)  # the node that stands for a call
     changes: list[Change] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     host: list[nn.Module] = field(default_factory=list)  # what follows the read-out, in order
 
-    def add(self, kind: type[Node], node: fx.Node, sources: tuple[str, ...], **fields: Any) -> str:
+    def add(
+        self, kind: type[Operation], node: fx.Node, sources: tuple[str, ...], **fields: Any
+    ) -> str:
         """A new node of a call; gives its name."""
         name = str(node.target) if node.op == "call_module" else node.name
         name = free_name(name.replace("/", "_"), {*self.nodes, *RESERVED})

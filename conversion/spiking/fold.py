@@ -28,7 +28,7 @@ from conversion.spiking.graph import (
     Dense,
     Flatten,
     Network,
-    Node,
+    Operation,
     Shape,
     Sum,
     SumPool,
@@ -47,7 +47,7 @@ class SpikingNetwork:
     Parameters
     ----------
     input_shape : tuple of int
-    nodes : tuple of Node
+    nodes : tuple of Operation and Neurons
         Linear nodes and neurons in topological order.
     output : str
         The node that is read: neurons by their messages, anything else by its sums.
@@ -56,7 +56,7 @@ class SpikingNetwork:
     """
 
     input_shape: Shape
-    nodes: tuple[Node, ...]
+    nodes: tuple[Operation | Neurons, ...]
     output: str
     output_unit: torch.Tensor
 
@@ -149,7 +149,7 @@ def _before_flattening(network: Network) -> str:
     return name
 
 
-def _ancestors(nodes: dict[str, Node], name: str) -> set[str]:
+def _ancestors(nodes: dict[str, Operation | Neurons], name: str) -> set[str]:
     found, waiting = set(), [name]
     while waiting:
         current = waiting.pop()
@@ -166,12 +166,12 @@ class _Folding:
         self.input_shape = network.input_shape
         self.shapes = {node.name: node.shape for node in network.nodes}  # before any doubling
         self.shapes[INPUT] = network.input_shape
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Operation | Neurons] = {}
         unit = torch.full(network.input_shape[:1], input_scale, dtype=torch.float64)
         self.signals = {INPUT: _Signal(name=INPUT, unit=unit)}
         self.made_plain: dict[str, _Signal] = {}
 
-    def linear(self, node: Node) -> None:
+    def linear(self, node: Operation) -> None:
         """A node without neurons."""
         source = self.signals[node.sources[0]]
         if isinstance(node, Sum):
@@ -195,7 +195,7 @@ class _Folding:
             raise ModelError(f"{node.name}: adds {sources[0]} to itself; scale its weights instead")
         self._put(node.name, replace(node, sources=sources))
 
-    def _flatten(self, node: Node, source: _Signal) -> None:
+    def _flatten(self, node: Operation, source: _Signal) -> None:
         shape = self._shape(source.name)
         area = math.prod(shape[1:])
         unit = source.unit.repeat_interleave(area)
@@ -233,7 +233,7 @@ class _Folding:
         if len(shape) == 3:
             eye = torch.eye(shape[0], dtype=torch.float64)[:, :, None, None]
             kernel = _folded_kernel(eye, signal, 1) if signal.copies > 1 else None
-            node: Node = Convolution(
+            node: Operation = Convolution(
                 name=new,
                 sources=(signal.name,),
                 shape=shape,
@@ -264,7 +264,7 @@ class _Folding:
         if isinstance(node, Convolution | Dense):
             weight = _paired(node.weight, factors)
             bias = _paired(node.bias, factors)
-            made: Node = replace(node, name=new, shape=doubled, weight=weight, bias=bias)
+            made: Operation = replace(node, name=new, shape=doubled, weight=weight, bias=bias)
         elif isinstance(node, Sum):
             sources = tuple(self._doubled(source, slope) for source in node.sources)
             made = replace(node, name=new, shape=doubled, sources=sources)
@@ -288,7 +288,7 @@ class _Folding:
         """Of a folded node or the input."""
         return self.nodes[name].shape if name in self.nodes else self.input_shape
 
-    def _put(self, name: str, node: Node, signal: _Signal | None = None) -> None:
+    def _put(self, name: str, node: Operation | Neurons, signal: _Signal | None = None) -> None:
         self.nodes[name] = node
         plain = _Signal(name=name, unit=torch.ones(node.shape[0], dtype=torch.float64))
         self.signals[name] = replace(signal, name=name) if signal else plain

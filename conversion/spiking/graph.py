@@ -17,6 +17,7 @@ torch.Size([1, 4, 8, 8])
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -45,13 +46,18 @@ class Node:
     sources: tuple[str, ...]
     shape: Shape
 
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation(Node, ABC):
+    """A node that gives the same for the same inputs, whatever came before."""
+
+    @abstractmethod
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
         """The outputs ``[N, *shape]`` of a batch; without the bias where `biased` is False."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Convolution(Node):
+class Convolution(Operation):
     """A convolution as torch's, a cross-correlation with zeros around the image.
 
     Parameters
@@ -71,7 +77,7 @@ class Convolution(Node):
     groups: int = 1
 
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
-        """See ``Node.__call__``."""
+        """See ``Operation.__call__``."""
         (x,) = inputs
         bias = self.bias.to(x) if biased else None
         return F.conv2d(
@@ -91,7 +97,7 @@ class Convolution(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dense(Node):
+class Dense(Operation):
     """A matrix.
 
     Parameters
@@ -104,7 +110,7 @@ class Dense(Node):
     bias: torch.Tensor
 
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
-        """See ``Node.__call__``."""
+        """See ``Operation.__call__``."""
         (x,) = inputs
         return F.linear(x, self.weight.to(x), self.bias.to(x) if biased else None)
 
@@ -115,7 +121,7 @@ class Dense(Node):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SumPool(Node):
+class SumPool(Operation):
     """Sums of windows; with a divisor of the window's size it is average pooling.
 
     Parameters
@@ -131,32 +137,32 @@ class SumPool(Node):
     divisor: float = 1.0
 
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
-        """See ``Node.__call__``; there is no bias."""
+        """See ``Operation.__call__``; there is no bias."""
         (x,) = inputs
         sums = F.avg_pool2d(x, self.kernel, self.stride, self.padding, divisor_override=1)
         return sums / self.divisor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Flatten(Node):
+class Flatten(Operation):
     """Channels, rows and columns in one axis."""
 
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
-        """See ``Node.__call__``; there is no bias."""
+        """See ``Operation.__call__``; there is no bias."""
         return inputs[0].flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sum(Node):
+class Sum(Operation):
     """What several branches bring together."""
 
     def __call__(self, inputs: list[torch.Tensor], *, biased: bool = True) -> torch.Tensor:
-        """See ``Node.__call__``; there is no bias."""
+        """See ``Operation.__call__``; there is no bias."""
         return torch.stack(inputs).sum(0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Activation(Node):
+class Activation(Operation):
     """A pointwise activation: ReLU, LeakyReLU, or its QCFS.
 
     Parameters
@@ -196,14 +202,14 @@ class Network:
     ----------
     input_shape : tuple of int
         Of one image, ``(C, H, W)`` or ``(F,)``.
-    nodes : tuple of Node
+    nodes : tuple of Operation
         In topological order.
     output : str
         The node that is the answer.
     """
 
     input_shape: Shape
-    nodes: tuple[Node, ...]
+    nodes: tuple[Operation, ...]
     output: str
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -29,6 +29,7 @@ third. The signed forms of the first two are ours, the memory of the first after
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -44,7 +45,7 @@ State = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Neurons(Node):
+class Neurons(Node, ABC):
     """A population; ``negative_slope`` is that of a LeakyReLU, 0 of a ReLU.
 
     Parameters
@@ -59,18 +60,18 @@ class Neurons(Node):
 
     CODE: ClassVar[Code]
 
+    @abstractmethod
     def start(self, like: torch.Tensor) -> State:
         """The state before the first step of inputs like these, ``[N, *shape]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, z: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """Messages of a step and the state after it."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def unit(self) -> torch.Tensor:
         """The activation that a message of 1 stands for, of each channel."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ least 1. Arithmetic: `hardware.chip.synaptic_input`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -30,7 +31,7 @@ Arrival = tuple[int, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Synapse:
+class Synapse(ABC):
     """What all kinds share.
 
     Parameters
@@ -60,24 +61,24 @@ class Synapse:
         """Shortest and longest delay in steps."""
         return 0, 0
 
+    @abstractmethod
     def target_shape(self, source_shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """Shape this synapse produces from its source, or None when it does not fit."""
-        raise NotImplementedError
 
     def read(self, message: np.ndarray) -> np.ndarray:
         """What the weights meet of the summed messages, int64: their value."""
         return message.astype(np.int64)
 
+    @abstractmethod
     def arrivals(self, values: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """``(delay, input, wrapped)`` per distinct delay, of one step's values.
 
         ``input`` is int64 in the target's shape, ``wrapped`` says where it left 24 bits.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def fan_out(self, source_shape: tuple[int, ...]) -> np.ndarray:
         """Synapses with a nonzero weight that each source neuron drives, int64."""
-        raise NotImplementedError
 
     def problems(self) -> list[str]:
         """Everything that no chip would accept, in words, without the name of the edge."""

@@ -25,7 +25,7 @@ from conversion.images import WindowImages
 from conversion.spiking import SpikingEncoder
 from conversion.spiking.calibrate import largest_activations
 from conversion.spiking.converter import InputCode
-from conversion.spiking.graph import Activation, Network, Node, Weighted
+from conversion.spiking.graph import Activation, Network, Operation, Weighted
 from conversion.spiking.trace import trace
 from spikeface.progress import progress_bar
 from spikeface.steps.conversion_source import BATCH, stacked
@@ -125,7 +125,7 @@ def batches(
     return found
 
 
-def _of_8_bits(node: Node, ranges: dict[str, torch.Tensor]) -> Node:
+def _of_8_bits(node: Operation, ranges: dict[str, torch.Tensor]) -> Operation:
     if isinstance(node, Activation):
         levels = LIMIT_8 if node.negative_slope else LIMIT_8_UNSIGNED
         return replace(node, lam=ranges[node.name].double(), levels=levels)

@@ -91,7 +91,9 @@ class Chunk:
         if population.reset_interval:
             start = plan.local_start[name]
             resets |= [population.resets_at(step - start) for step in range(self.steps)]
-        probes = [variable for p, variable in self.probes if p == name and variable != "spikes"]
+        probes = {variable for p, variable in self.probes if p == name and variable != "spikes"}
+        if name == plan.output.name and plan.readout == "membrane":
+            probes.add("v")
         common = population, layout, resets, inputs, probes
         if plan.fits_kernel(name, self.steps):
             return CubaStepper(*common, plan.cuba_tables[name])  # type: ignore[arg-type]
@@ -170,7 +172,8 @@ class Chunk:
         if name == self.plan.output.name:
             layout = self.plan.layouts[name]
             if self.plan.readout == "membrane":
-                self.output = stepper.voltage().reshape(self.samples, -1)
+                last = stepper.traces["v"][:, -1]
+                self.output = layout.unpack(last).reshape(self.samples, -1)
             else:
                 total = stepper.messages.sum(axis=1, dtype=np.int64)
                 self.output = layout.unpack(total).reshape(self.samples, -1)

@@ -70,10 +70,6 @@ class Stepper(ABC):
     def run(self, first: int, last: int) -> None:
         """Steps ``first`` to ``last`` (excluded)."""
 
-    @abstractmethod
-    def voltage(self) -> np.ndarray:
-        """Voltage after the last step, int64 ``(N, *shape)``."""
-
 
 class CubaStepper(Stepper):
     """CUBA neurons, by `hardware.backends.simulator.neuron_kernels`; inputs must be int32."""
@@ -118,10 +114,6 @@ class CubaStepper(Stepper):
             self.faults,
         )
 
-    def voltage(self) -> np.ndarray:
-        """See `Stepper.voltage`."""
-        return self.layout.unpack(self.v).astype(np.int64)
-
 
 class LevelStepper(Stepper):
     """Levels, by `hardware.backends.simulator.level_kernel`."""
@@ -152,10 +144,6 @@ class LevelStepper(Stepper):
             self.traces.get("z", NO_TRACE),
             self.faults,
         )
-
-    def voltage(self) -> np.ndarray:
-        """There is none: what is read out has a membrane."""
-        raise NotImplementedError
 
 
 class SpecifiedStepper(Stepper):
@@ -190,7 +178,3 @@ class SpecifiedStepper(Stepper):
                 trace[:, step, : self.layout.size] = self.layout.pack(getattr(self.state, name))
             for where in faults.values():
                 self.faults |= where.reshape(self.samples, -1).any(axis=1)
-
-    def voltage(self) -> np.ndarray:
-        """See `Stepper.voltage`."""
-        return np.asarray(self.state.v)  # type: ignore[attr-defined]

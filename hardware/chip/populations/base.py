@@ -11,6 +11,7 @@ neuron, the shape of the population; a plain int is spread over the channels. Th
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
@@ -25,7 +26,7 @@ Limits = dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population:
+class Population(ABC):
     """What all models share.
 
     Parameters
@@ -74,15 +75,15 @@ class Population:
             return value
         return value.reshape(-1, *(1,) * (len(self.shape) - 1))
 
+    @abstractmethod
     def initial_state(self) -> NamedTuple:
         """State before the first step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(
         self, state: NamedTuple, inputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, NamedTuple, Faults]:
         """One step: ``(message, state, faults)``; inputs are int64 sums by port."""
-        raise NotImplementedError
 
     def resets_at(self, step: int) -> bool:
         """Whether the state returns to its initial value before this step of a sample."""

@@ -13,6 +13,7 @@ EqualTimeFrames(binary=True, n_bins=4, overlap=0.0, drop_tail=False)
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,7 +43,7 @@ class Representation(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SliceFrames:
+class _SliceFrames(ABC):
     """Frames ``[T, 2, H, W]`` of slices: uint16 counts, or uint8 zeros and ones if `binary`."""
 
     binary: bool = False
@@ -50,9 +51,9 @@ class _SliceFrames:
     def __call__(self, recording: Recording) -> np.ndarray:
         return slice_frames(recording, self.slices(recording), binary=self.binary)
 
+    @abstractmethod
     def slices(self, recording: Recording) -> Slices:
         """First event and end of each frame."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
