@@ -51,9 +51,9 @@ def add_conversion_commands(commands: Any) -> None:
 def _convert(options: argparse.Namespace) -> int:
     from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, read_toml, to_toml
     from spikeface.errors import ConfigError
-    from spikeface.evtransfer_pages import write_page
+    from spikeface.pages.evtransfer import write_page
     from spikeface.runs import RunFolder
-    from spikeface.steps.conversion import checked_source, convert_run
+    from spikeface.steps.conversion.running import checked_source, convert_run
 
     code = options.code.replace("-", "_") if options.code else None
     path = options.config or CONFIGS / f"convert_{code or 'graded'}.toml"

@@ -136,7 +136,7 @@ def _add_video_commands(kinds: Any) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from spikeface.recordings import info_lines, inspect_file
+    from spikeface.data.recordings import info_lines, inspect_file
 
     section = inspect_file(options.file, _read_options(options))
     show(section, info_lines(section), options)
@@ -144,7 +144,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from spikeface.recordings import convert_file, info_lines
+    from spikeface.data.recordings import convert_file, info_lines
 
     section = convert_file(
         options.file,
@@ -158,7 +158,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _view(options: argparse.Namespace) -> int:
-    from spikeface.recordings import info_lines, view_file
+    from spikeface.data.recordings import info_lines, view_file
 
     section = view_file(
         options.file, options.out, _read_options(options), n_pictures=options.pictures
@@ -171,8 +171,8 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _events(options: argparse.Namespace) -> int:
-    from spikeface.recordings import info_lines
-    from spikeface.videos import simulate_camera
+    from spikeface.data.recordings import info_lines
+    from spikeface.data.videos import simulate_camera
 
     section = simulate_camera(
         options.video,
@@ -190,7 +190,7 @@ def _events(options: argparse.Namespace) -> int:
 
 
 def _standardise(options: argparse.Namespace) -> int:
-    from spikeface.videos import standardise_video
+    from spikeface.data.videos import standardise_video
 
     section = standardise_video(
         options.video,
@@ -208,7 +208,7 @@ def _standardise(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from spikeface.verification import verify_copy
+    from spikeface.data.verification import verify_copy
 
     names = ("folds", "frame_list", "time_unit", "labels", "subject_pattern")
     given = {name: getattr(options, name) for name in names}
@@ -225,7 +225,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _faces(options: argparse.Namespace) -> int:
-    from spikeface.figures import save_faces_preview
+    from spikeface.figures.results import save_faces_preview
     from spikeface.steps import render_faces
 
     presets = {"faces.preset": options.preset, "faces.camera.preset": options.camera}
@@ -248,7 +248,7 @@ def _faces(options: argparse.Namespace) -> int:
 
 
 def _read_options(options: argparse.Namespace) -> Any:
-    from spikeface.recordings import ReadOptions
+    from spikeface.data.recordings import ReadOptions
 
     return ReadOptions(
         sensor_size=options.sensor_size,

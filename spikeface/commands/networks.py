@@ -54,9 +54,9 @@ def add_network_commands(commands: Any) -> None:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    from spikeface.inputs import load_input
-    from spikeface.networks import open_network, write_network
-    from spikeface.summary import quantisation_lines
+    from spikeface.networks.inputs import load_input
+    from spikeface.networks.opening import open_network, write_network
+    from spikeface.text.summary import quantisation_lines
 
     imports = _import_options(options)
     opened = open_network(options.network, imports)
@@ -75,8 +75,8 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from spikeface.simulate import simulate
-    from spikeface.summary import simulation_lines
+    from spikeface.networks.simulate import simulate
+    from spikeface.text.summary import simulation_lines
 
     section = simulate(
         options.network,
@@ -93,9 +93,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _parity(options: argparse.Namespace) -> int:
-    from spikeface.parity import parity
+    from spikeface.networks.parity import parity
     from spikeface.runs import new_run_path
-    from spikeface.summary import parity_lines
+    from spikeface.text.summary import parity_lines
 
     out = options.out or new_run_path(f"parity-{options.network.resolve().stem}")
     section = parity(
@@ -174,7 +174,7 @@ def _import_options(options: argparse.Namespace) -> Any:
     from dataclasses import fields, replace
 
     from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
-    from spikeface.networks import ImportOptions
+    from spikeface.networks.opening import ImportOptions
 
     given = {field.name: getattr(options, field.name) for field in fields(Conventions)}
     given = {name: value for name, value in given.items() if value is not None}
@@ -187,7 +187,7 @@ def _import_options(options: argparse.Namespace) -> Any:
 
 
 def _input_options(options: argparse.Namespace) -> Any:
-    from spikeface.inputs import InputOptions
+    from spikeface.networks.inputs import InputOptions
 
     return InputOptions(
         n_steps=options.steps,

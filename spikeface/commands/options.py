@@ -91,7 +91,7 @@ def show_report(
     report: dict[str, Any], options: argparse.Namespace, *, run: Path | None = None
 ) -> None:
     """The report of a run: the table on top of its page."""
-    from spikeface.summary import report_lines
+    from spikeface.text.summary import report_lines
 
     show(report, report_lines(report, run=run), options)
 

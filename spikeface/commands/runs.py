@@ -104,7 +104,7 @@ def _data_assignments(options: argparse.Namespace) -> list[str]:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from spikeface.demo import demo, demo_config
+    from spikeface.pipelines.demo import demo, demo_config
     from spikeface.runs import new_run_path
 
     config = demo_config(engine=options.engine, quick=options.quick, assignments=options.set)
@@ -114,9 +114,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _evtransfer(options: argparse.Namespace) -> int:
-    from spikeface.evtransfer import evtransfer
+    from spikeface.pipelines.evtransfer import evtransfer
     from spikeface.runs import new_run_path
-    from spikeface.summary import pipeline_lines
+    from spikeface.text.summary import pipeline_lines
 
     report = evtransfer(
         options.out or new_run_path("evtransfer"),
@@ -132,7 +132,7 @@ def _train(options: argparse.Namespace) -> int:
     from snn.training import session
     from spikeface.config import to_toml, trained
     from spikeface.errors import ConfigError
-    from spikeface.evtransfer_pages import write_page
+    from spikeface.pages.evtransfer import write_page
     from spikeface.runs import RunFolder
     from spikeface.steps import open_task, train_task
 
@@ -157,7 +157,7 @@ def _train(options: argparse.Namespace) -> int:
 def _quantise(options: argparse.Namespace) -> int:
     from spikeface.runs import RunFolder
     from spikeface.steps import quantise
-    from spikeface.summary import quantisation_lines
+    from spikeface.text.summary import quantisation_lines
 
     run = RunFolder.open(options.run)
     quantise(run)
@@ -169,7 +169,7 @@ def _quantise(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from spikeface.runs import RunFolder
     from spikeface.steps import run_recording, run_test_set
-    from spikeface.summary import recording_lines
+    from spikeface.text.summary import recording_lines
 
     run = RunFolder.open(options.run)
     backends = ("simulator", "lava") if options.on == "both" else (options.on,)
@@ -184,7 +184,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from spikeface.evtransfer_pages import write_page
+    from spikeface.pages.evtransfer import write_page
     from spikeface.runs import RunFolder
 
     run = RunFolder.open(options.run)

@@ -24,8 +24,8 @@ from spikeface.comparison.points import points_of
 from spikeface.comparison.reading import reading
 from spikeface.comparison.tables import HEADERS, NOTES, cells, markdown, table_rows
 from spikeface.errors import OutputError
-from spikeface.figure_style import inline_svg, to_svg
-from spikeface.pages import environment
+from spikeface.figures.style import inline_svg, to_svg
+from spikeface.pages.html import environment
 from spikeface.runs import write_json, write_text, writing
 
 SCHEMA = "spikeface.comparison/1"

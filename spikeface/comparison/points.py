@@ -19,11 +19,11 @@ from hardware.analysis.energy import FP32_MAC, INT8_MAC, Constant
 from hardware.chip.storage import load_network
 from hardware.errors import HardwareError
 from snn.errors import SnnError
-from spikeface.chip_facts import chip_facts
 from spikeface.config import read_toml
-from spikeface.conversion_text import form_name
 from spikeface.errors import ConfigError, RunFolderError
+from spikeface.networks.facts import chip_facts
 from spikeface.runs import SCHEMA, RunFolder
+from spikeface.text.conversion import form_name
 
 FLOAT_BYTES = 4
 SEEDLESS = (("training", "seed"), ("data", "root"), ("data", "cache"), ("conversion", "run"))

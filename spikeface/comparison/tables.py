@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spikeface.comparison.groups import Group, dominated_by
-from spikeface.number_text import MISSING, compact, percent
+from spikeface.text.numbers import MISSING, compact, percent
 
 COUNTS = ("latency_steps", "spikes", "acs", "graded_acs", "macs", "parameters")
 BYTES = ("weight_bytes", "state_bytes")

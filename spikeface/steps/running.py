@@ -19,7 +19,7 @@ from snn.events.datasets import file_digest
 from snn.events.formats import read_recording
 from spikeface.config import Config, load_config
 from spikeface.errors import RunFolderError
-from spikeface.inputs import windows
+from spikeface.networks.inputs import windows
 from spikeface.progress import progress_bar
 from spikeface.runs import MEMBRANE, RunFolder
 from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated

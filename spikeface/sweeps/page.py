@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from spikeface.number_text import MISSING, percent, three_figures, whole
 from spikeface.sweeps.results import Group, protocol_of
+from spikeface.text.numbers import MISSING, percent, three_figures, whole
 
 HOW = (
     "Means over the finished runs of a group, whose configurations differ in seed and fold alone; "

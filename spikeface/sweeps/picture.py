@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from spikeface.figure_style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
+from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
 from spikeface.runs import writing
 from spikeface.sweeps.results import Group
 

@@ -19,15 +19,15 @@ from spikeface.comparison import compare
 from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, to_toml
 from spikeface.errors import RunFolderError
 from spikeface.runs import RunFolder
-from spikeface.steps.conversion import Work, convert_run
-from spikeface.steps.conversion_forms import (
+from spikeface.steps.conversion.forms import (
     batches,
     features_of,
     input_code,
     int8_network,
     spiking_features,
 )
-from spikeface.steps.conversion_source import host_multiplications, open_source, stacked
+from spikeface.steps.conversion.running import Work, convert_run
+from spikeface.steps.conversion.source import host_multiplications, open_source, stacked
 
 SHARED = """
 [faces]

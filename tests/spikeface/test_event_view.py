@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from snn.events.recording import EVENT_DTYPE, Recording
+from spikeface.data.view import count_pictures, save_view
 from spikeface.errors import ConfigError, OutputError
-from spikeface.event_view import count_pictures, save_view
 
 SIZE = (12, 9)
 

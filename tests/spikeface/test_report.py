@@ -16,12 +16,17 @@ from hardware.chip.storage import save_network
 from hardware.chip.synapses import Conv, Dense
 from snn.events.faces import FaceSetParameters
 from spikeface.errors import RunFolderError, SpikefaceError
-from spikeface.figure_style import to_svg
-from spikeface.figures import confusion_matrix, learning_curve, save_faces_preview, wilson_interval
-from spikeface.number_text import compact, percent, small, three_figures
-from spikeface.report import write_report
+from spikeface.figures.results import (
+    confusion_matrix,
+    learning_curve,
+    save_faces_preview,
+    wilson_interval,
+)
+from spikeface.figures.spikes import input_strip, spike_raster
+from spikeface.figures.style import to_svg
+from spikeface.pages.report import write_report
 from spikeface.runs import SCHEMA, RunFolder
-from spikeface.spike_figures import input_strip, spike_raster
+from spikeface.text.numbers import compact, percent, small, three_figures
 
 HOSTILE = "<script>alert('$x$')</script>"
 CLASSES = ["calm", HOSTILE, "R&D"]

@@ -1,0 +1,1 @@
+"""What the ``data`` commands do: recordings and videos converted, looked at, verified."""

@@ -1,0 +1,1 @@
+"""Networks from any file: opened, shown an input, simulated, compared hop by hop."""

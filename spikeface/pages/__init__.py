@@ -1,0 +1,1 @@
+"""HTML pages, each from one of the templates beside."""

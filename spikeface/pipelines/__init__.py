@@ -1,0 +1,1 @@
+"""Whole ways in one command: from rendered faces to a report."""

@@ -1,0 +1,1 @@
+"""Results in words, numbers as a person reads them."""
