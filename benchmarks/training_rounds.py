@@ -100,18 +100,23 @@ def _assert_same_output(variants: list[Variant], rates: dict[str, float], tolera
 
 
 def with_peaks(rows: list[Row], script: Path, *arguments: str) -> list[Row]:
-    """`rows` with the peak memory that `script` prints in a fresh process for each variant."""
-    return [{**row, "peak_mb": _printed(script, [*arguments, row["variant"]])} for row in rows]
+    """`rows` with the memory that `script` prints in a fresh process for each variant."""
+    return [row | _printed(script, [*arguments, row["variant"]]) for row in rows]
 
 
-def _printed(script: Path, arguments: list[str]) -> float:
+def _printed(script: Path, arguments: list[str]) -> dict[str, float]:
     command = [sys.executable, str(script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure_peak(step: Callable[[], object], repeats: int = 3) -> float:
-    """Highest resident memory during some steps, minus that before the first, in megabytes."""
+def measure_peak(step: Callable[[], object], repeats: int = 3) -> dict[str, float]:
+    """Highest resident memory during some steps, in megabytes.
+
+    ``peak_mb`` is that of the whole process, its libraries included: what a machine must have.
+    ``step_mb`` leaves out what was resident before the first step, so libraries that are loaded
+    when they are first used count and those that are imported before do not.
+    """
     process, highest, done = psutil.Process(), [0], threading.Event()
     before = process.memory_info().rss
 
@@ -126,7 +131,7 @@ def measure_peak(step: Callable[[], object], repeats: int = 3) -> float:
         step()
     done.set()
     watcher.join()
-    return (highest[0] - before) / 1e6
+    return {"peak_mb": highest[0] / 1e6, "step_mb": (highest[0] - before) / 1e6}
 
 
 def step_of(
