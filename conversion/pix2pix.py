@@ -32,6 +32,7 @@ torch.Size([2, 3, 64, 64])
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -76,7 +77,11 @@ class Generator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Faces ``[N, 3, size, size]`` in (-1, 1) from images in [-1, 1]."""
-        *skips, x = self.encoder.levels(x)
+        return self.decode(self.encoder.levels(x))
+
+    def decode(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Faces from what ``Encoder.levels`` gives."""
+        *skips, x = levels
         for expansion, skip in zip(self.decoder, reversed(skips), strict=True):
             x = expansion(x, skip)
         return torch.tanh(self.out(x))

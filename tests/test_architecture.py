@@ -29,6 +29,8 @@ MAY_IMPORT_LAVA = {
     "hardware/backends/lava/neurons.py",
     "hardware/backends/lava/processes.py",
     "hardware/backends/lava/synapses.py",
+    "hardware/backends/loihi/compile.py",
+    "hardware/backends/loihi/worker.py",
     "snn/engines/slayer.py",
 }
 

@@ -2,7 +2,7 @@
 
 Each step reads what the step before left in the run folder and adds its section to
 ``report.json``. Numbers there carry a tag: ``simulated`` (computed on this host), ``estimated``
-(counts times a published constant) or ``measured`` (on a chip; nothing here is).
+(counts times a published constant) or ``measured`` (on a chip).
 
 >>> run = RunFolder.create(Path("runs/a"), to_toml(config))
 >>> train(run, config, load_event_set("faces.h5")); quantise(run); run_test_set(run)
