@@ -19,13 +19,12 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 
 import argparse
-import json
 from pathlib import Path
 
 import event_camera
 import event_frames
 import event_loading
-from measuring import Row, print_table, save_table
+from measuring import Row, show
 
 
 def main() -> None:
@@ -44,13 +43,7 @@ def main() -> None:
         "events-camera": event_camera.measure(arguments.v2e, rounds),
         "events-loading": event_loading.measure(rounds=2 if arguments.quick else 5),
     }
-    for name, rows in tables.items():
-        if not arguments.json:
-            print_table(name, rows)
-        if arguments.save:
-            save_table(name, rows)
-    if arguments.json:
-        print(json.dumps(summary(tables)))
+    show(tables, summary, as_json=arguments.json, save=arguments.save)
 
 
 def summary(tables: dict[str, list[Row]]) -> dict[str, float]:

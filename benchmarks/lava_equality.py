@@ -23,7 +23,8 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from random_networks import FEATURES, Batch, draw_batch, features_of
+from random_batches import Batch, draw_batch
+from random_networks import FEATURES, features_of
 from tqdm import tqdm
 
 from hardware.backends.backend import ChipRun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,23 @@ def seconds(run: Callable[[], object], repeat: int) -> float:
 def ratio(theirs: list[float], ours: list[float]) -> float:
     """Median of the ratios of interleaved runs."""
     return median(t / o for t, o in zip(theirs, ours, strict=True))
+
+
+def show(
+    tables: dict[str, list[Row]],
+    summary: Callable[[dict[str, list[Row]]], object],
+    *,
+    as_json: bool,
+    save: bool,
+) -> None:
+    """Tables by name on paper, or their summary as one JSON object; and on disk if wanted."""
+    for name, rows in tables.items():
+        if not as_json:
+            print_table(name, rows)
+        if save:
+            save_table(name, rows)
+    if as_json:
+        print(json.dumps(summary(tables)))
 
 
 def print_table(name: str, rows: list[Row]) -> None:

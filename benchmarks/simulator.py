@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from measuring import Row, print_table, ratio, save_table, seconds
+from measuring import Row, ratio, seconds, show
 from networks import conv_chain, random_spikes, reference_network, sew_resnet18
 
 from hardware.backends.backend import every
@@ -53,13 +53,7 @@ def main() -> None:
         tables["simulator-scaling"] = scaling()
         tables["simulator-bounds"] = bounds()
         tables["simulator-resnet"] = against_torch(rounds=9)
-    for name, rows in tables.items():
-        if not arguments.json:
-            print_table(name, rows)
-        if arguments.save:
-            save_table(name, rows)
-    if arguments.json:
-        print(json.dumps({k: v for rows in tables.values() for r in rows for k, v in ratios(r)}))
+    show(tables, summary, as_json=arguments.json, save=arguments.save)
 
 
 def against_lava(rounds: int) -> list[Row]:
@@ -250,11 +244,15 @@ def assert_equal_to_lava(
             assert expected.any(), f"{population.name} is silent"
 
 
-def ratios(row: Row) -> Iterator[tuple[str, float]]:
-    """``batch64_vs_lava_fresh`` and the like."""
-    for name, value in row.items():
-        if name.startswith("vs_"):
-            yield f"batch{row['batch']}_{name}", round(value, 2)
+def summary(tables: dict[str, list[Row]]) -> dict[str, float]:
+    """All ratios: ``batch64_vs_lava_fresh`` and the like."""
+    return {
+        f"batch{row['batch']}_{name}": round(value, 2)
+        for rows in tables.values()
+        for row in rows
+        for name, value in row.items()
+        if name.startswith("vs_")
+    }
 
 
 class _Raw(argparse.RawDescriptionHelpFormatter):

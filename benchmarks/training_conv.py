@@ -20,7 +20,15 @@ from typing import Any
 import torch
 from measuring import Row
 from torch import nn
-from training_rounds import Step, Variant, compare, measure_peak, step_of, with_peaks
+from training_rounds import (
+    Step,
+    Variant,
+    compare,
+    measure_peak,
+    spikingjelly_step,
+    step_of,
+    with_peaks,
+)
 
 from snn.fused import fused_steps
 from snn.neurons import NeuronParameters
@@ -140,7 +148,7 @@ def spikingjelly(*, mode: str, channels_last: bool = False) -> Callable[[], Step
     """spikingjelly's LIFNode, a step at a time ("s") or layer by layer ("m")."""
 
     def build() -> Step:
-        from spikingjelly.activation_based import functional, layer, neuron, surrogate
+        from spikingjelly.activation_based import layer, neuron, surrogate
 
         frames, labels = data()
         modules: list[nn.Module] = []
@@ -156,16 +164,7 @@ def spikingjelly(*, mode: str, channels_last: bool = False) -> Callable[[], Step
         for module in network:
             if isinstance(module, layer.Flatten):
                 module.step_mode = mode
-        if channels_last:
-            network = network.to(memory_format=torch.channels_last)
-            frames = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            frames = frames.unflatten(0, (STEPS, BATCH))
-
-        def run() -> torch.Tensor:
-            functional.reset_net(network)
-            return network(frames) if mode == "m" else torch.stack([network(x) for x in frames])
-
-        return step_of(network, run, labels)
+        return spikingjelly_step(network, frames, labels, mode=mode, channels_last=channels_last)
 
     return build
 

@@ -148,3 +148,29 @@ def step_of(
         return float(out.detach().float().sum(0).abs().mean())
 
     return step
+
+
+def spikingjelly_step(
+    network: torch.nn.Module,
+    frames: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    mode: str,
+    channels_last: bool,
+) -> Step:
+    """A training step of spikingjelly's, layer by layer ("m") or a step at a time ("s").
+
+    Frames are ``[T, N, C, H, W]``; memory is in our order if asked.
+    """
+    from spikingjelly.activation_based import functional
+
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last)
+        flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = flat.unflatten(0, frames.shape[:2])
+
+    def run() -> torch.Tensor:
+        functional.reset_net(network)
+        return network(frames) if mode == "m" else torch.stack([network(x) for x in frames])
+
+    return step_of(network, run, labels)

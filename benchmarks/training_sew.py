@@ -15,7 +15,15 @@ from pathlib import Path
 import torch
 from measuring import Row
 from torch import nn
-from training_rounds import Step, Variant, compare, measure_peak, step_of, with_peaks
+from training_rounds import (
+    Step,
+    Variant,
+    compare,
+    measure_peak,
+    spikingjelly_step,
+    step_of,
+    with_peaks,
+)
 
 from snn.engines.blocks import BlockNetwork, Steps
 from snn.engines.fused import fused
@@ -95,16 +103,7 @@ def spikingjelly(size: int, *, mode: str = "m", channels_last: bool = False) -> 
         functional.set_step_mode(net, mode)
         frames, labels = data(size)
         frames = frames.transpose(0, 1).contiguous()
-        if channels_last:
-            net = net.to(memory_format=torch.channels_last)
-            flat = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            frames = flat.unflatten(0, (STEPS, BATCH))
-
-        def run() -> torch.Tensor:
-            functional.reset_net(net)
-            return net(frames) if mode == "m" else torch.stack([net(x) for x in frames])
-
-        return step_of(net, run, labels)
+        return spikingjelly_step(net, frames, labels, mode=mode, channels_last=channels_last)
 
     return build_step
 

@@ -1,4 +1,4 @@
-"""Random networks, and the specification run on them one step at a time."""
+"""Random networks, the specification run on them, and how two runs are compared."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hardware.backends.backend import variables_of
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.synapses import Conv, Dense
+from hardware.errors import ArithmeticFaultError, UnsupportedNetworkError
+
+
+def _load(path):
+    """A module by its path, from then on imported by its name: neither folder is a package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+random_networks_module = _load(_BENCHMARKS / "random_networks.py")
+random_batches_module = _load(_BENCHMARKS / "random_batches.py")  # imports the one before
+_load(Path(__file__).with_name("nir_graphs.py"))
 
 
 @pytest.fixture(scope="session")
@@ -94,24 +110,67 @@ def _random_population(rng, name, shape, fan_in):
 
 
 def _reference_run(network, spikes):
-    probes = [(p.name, v) for p in network.populations for v in ("spikes", *p.STATES)]
-    return dict(Reference().run(network, spikes, probes=probes).traces)
+    return dict(Reference().run(network, spikes, probes=_all_probes(network)).traces)
+
+
+# -- runs, whole: everything that can be probed, and what a run ends in ----------------------------
+
+
+@pytest.fixture(scope="session")
+def all_probes():
+    """``network -> [(population, variable), ...]``: everything that can be probed."""
+    return _all_probes
+
+
+@pytest.fixture(scope="session")
+def outcome():
+    """``(backend, network, frames)``: a run with all probes, or the words of its error."""
+    return _outcome
+
+
+@pytest.fixture(scope="session")
+def assert_same_run():
+    """``(run, expected)``: the same traces, answers and counts, or the same words of an error."""
+    return _assert_same_run
+
+
+def _all_probes(network):
+    return [(name, v) for name, variables in variables_of(network).items() for v in variables]
+
+
+def _outcome(backend, network, frames):
+    try:
+        return backend.run(network, frames, probes=_all_probes(network))
+    except (ArithmeticFaultError, UnsupportedNetworkError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _assert_same_run(run, expected):
+    if isinstance(expected, str) or isinstance(run, str):
+        assert run == expected
+        return
+    for probe, trace in expected.traces.items():
+        np.testing.assert_array_equal(run.traces[probe], trace, err_msg=str(probe))
+    np.testing.assert_array_equal(run.output, expected.output)
+    for ours, theirs in ((run.spikes, expected.spikes), (run.synops, expected.synops)):
+        assert ours.keys() - {"input"} == theirs.keys() - {"input"}
+        for name, counts in theirs.items():
+            np.testing.assert_array_equal(ours[name], counts, err_msg=name)
 
 
 # -- random graphs: every population model, every synapse, recurrence -----------------------------
-
-# The benchmarks draw the same networks and may not import tests, nor these be imported from there
-# by name: the folder is no package.
-_PATH = Path(__file__).parents[2] / "benchmarks/random_networks.py"
-_SPEC = importlib.util.spec_from_file_location("random_networks", _PATH)
-random_networks_module = sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(random_networks_module)
 
 
 @pytest.fixture(scope="session")
 def random_networks():
     """The module ``benchmarks/random_networks.py``."""
     return random_networks_module
+
+
+@pytest.fixture(scope="session")
+def random_batches():
+    """The module ``benchmarks/random_batches.py``."""
+    return random_batches_module
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import nir
 import numpy as np
@@ -357,50 +358,56 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_integers_follow_their_floats(code):
+def quantised(code, *, calibrated=None, **length):
+    """A converted network in floats and as integers, and inputs, the first steps to calibrate."""
     metadata, quantum = CODES[code]
     floats = from_nir(converted(metadata, quantum=quantum))
-    inputs = stream(metadata)
-    chip, losses = quantise(floats, calibration=inputs)
-    expected = run_floats(floats, inputs)
-    found = Simulator(strict=True).run(chip, inputs)
-    unit = losses[-1].scales[0] * 64
+    inputs = stream(metadata, **length)
+    chip, losses = quantise(floats, calibration=inputs[:, :calibrated])
+    return SimpleNamespace(floats=floats, inputs=inputs, chip=chip, losses=losses)
+
+
+@pytest.fixture(scope="module", params=CODES)
+def code(request):
+    """Each code by name, and its network as `quantised` gives it."""
+    return SimpleNamespace(name=request.param, **vars(quantised(request.param)))
+
+
+def test_integers_follow_their_floats(code):
+    expected = run_floats(code.floats, code.inputs)
+    found = Simulator(strict=True).run(code.chip, code.inputs)
+    unit = code.losses[-1].scales[0] * 64
     spread = np.ptp(expected.output)
     assert spread > 0.5
     assert np.abs(found.output / unit - expected.output).max() < 0.06 * spread
     # All but the states are rounded: what is left is nothing, or the last bit of a change.
-    rounded = run_floats(dequantise(chip), inputs, probes=every(floats, "spikes"))
-    traces = Simulator().run(chip, inputs, probes=every(chip, "spikes")).traces
+    again = dequantise(code.chip)
+    rounded = run_floats(again, code.inputs, probes=every(code.floats, "spikes"))
+    traces = Simulator().run(code.chip, code.inputs, probes=every(code.chip, "spikes")).traces
     for (name, _), trace in traces.items():
-        messages = rounded.traces[name, "spikes"] / (dequantise(chip)[name].quantum or 1)
-        assert np.abs(messages - trace).max() <= (code == "sigma-delta")
+        messages = rounded.traces[name, "spikes"] / (again[name].quantum or 1)
+        assert np.abs(messages - trace).max() <= (code.name == "sigma-delta")
         assert np.mean(messages != trace) < 0.02
         assert trace.any() or name == "sum"
 
 
 def test_a_long_stream_does_not_drift():
     """Bits that messages drop and sums shift out add up with every step; they must stay small."""
-    metadata, quantum = CODES["sigma-delta"]
-    floats = from_nir(converted(metadata, quantum=quantum))
-    inputs = stream(metadata, samples=2, steps=200)
-    chip, losses = quantise(floats, calibration=inputs[:, :20])
-    expected = run_floats(floats, inputs).output
-    found = Simulator(strict=True).run(chip, inputs).output / (64 * losses[-1].scales[0])
+    long = quantised("sigma-delta", samples=2, steps=200, calibrated=20)
+    expected = run_floats(long.floats, long.inputs).output
+    found = Simulator(strict=True).run(long.chip, long.inputs).output
+    found = found / (64 * long.losses[-1].scales[0])
     assert np.abs(found - expected).max() < 0.02 * np.ptp(expected)
 
 
-@pytest.mark.parametrize("code", CODES)
 def test_hops_of_a_converted_network(code):
-    metadata, quantum = CODES[code]
-    floats = from_nir(converted(metadata, quantum=quantum))
-    inputs = stream(metadata)
-    chip, losses = quantise(floats, calibration=inputs)
-    rounding, states, engine = compare_hops(chip, inputs, floats=floats, losses=losses)
+    rounding, states, engine = compare_hops(
+        code.chip, code.inputs, floats=code.floats, losses=code.losses
+    )
     assert not rounding.equal
     assert rounding.cause.kind == "rounding"
     assert rounding.divergence.population == "a"
-    assert states.equal or code == "sigma-delta"
+    assert states.equal or code.name == "sigma-delta"
     assert engine.equal
 
 
@@ -413,16 +420,11 @@ PROCESSES = {
 
 
 @needs_lava
-@pytest.mark.parametrize("code", CODES)
 def test_lava_runs_every_code(code):
     """Messages and membranes of every layer, on several samples."""
-    metadata, quantum = CODES[code]
-    floats = from_nir(converted(metadata, quantum=quantum))
-    inputs = stream(metadata)
-    chip, _ = quantise(floats, calibration=inputs)
-    probes = [*every(chip, "spikes"), ("sum", "v")]
-    expected = Simulator().run(chip, inputs, probes=probes)
-    found = LavaBackend(timeout_s=120).run(chip, inputs, probes=probes)
+    probes = [*every(code.chip, "spikes"), ("sum", "v")]
+    expected = Simulator().run(code.chip, code.inputs, probes=probes)
+    found = LavaBackend(timeout_s=120).run(code.chip, code.inputs, probes=probes)
     for probe in probes:
         np.testing.assert_array_equal(found.traces[probe], expected.traces[probe], str(probe))
-    assert PROCESSES[code] in found.processes
+    assert PROCESSES[code.name] in found.processes

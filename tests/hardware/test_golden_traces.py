@@ -254,9 +254,14 @@ def test_tinynet_from_its_bias_image(engine):
     np.testing.assert_array_equal(traces["1-conv", "u"], current)
 
 
-def test_convolution_block_of_tinynet(engine):
+def convolution(name):
     """Kernels of Lava's blocks are stored (O, x, y, I) for a true convolution."""
-    kernel = np.load(FOLDER / "gts/tinynet/layer1_kernel.npy").astype(np.int32)
+    kernel = np.load(FOLDER / f"gts/{name}.npy").astype(np.int32)
+    weight = kernel.transpose(0, 3, 2, 1)[..., ::-1, ::-1].copy()
+    return Conv(sources=(INPUT,), target="conv", weight=weight, stride=(2, 2))
+
+
+def test_convolution_block_of_tinynet(engine):
     lif = Cuba(
         name="conv",
         shape=(24, 6, 6),
@@ -266,12 +271,7 @@ def test_convolution_block_of_tinynet(engine):
         bias_mant=record("tinynet/layer1_bias").astype(np.int32),
         bias_exp=6,
     )
-    synapse = Conv(
-        sources=(INPUT,),
-        target="conv",
-        weight=kernel.transpose(0, 3, 2, 1)[..., ::-1, ::-1].copy(),
-        stride=(2, 2),
-    )
+    synapse = convolution("tinynet/layer1_kernel")
     network = block(lif, synapse, shape=(3, 16, 16))
     spikes = slayer_record("tinynet/input")
     traces = traces_of(engine(timing="layerwise"), network, spikes, "spikes", "u")
@@ -295,7 +295,6 @@ def test_sigma_delta_convolution(engine):
 
     Its synapse has no message bits: it reads the fact of a message, not its value.
     """
-    kernel = np.load(FOLDER / "gts/tinynet_sdnn/layer1_kernel.npy").astype(np.int32)
     neuron = SigmaDelta(
         name="conv",
         shape=(24, 6, 6),
@@ -304,12 +303,7 @@ def test_sigma_delta_convolution(engine):
         spike_exp=6,
         state_exp=6,
     )
-    synapse = Conv(
-        sources=(INPUT,),
-        target="conv",
-        weight=kernel.transpose(0, 3, 2, 1)[..., ::-1, ::-1].copy(),
-        stride=(2, 2),
-    )
+    synapse = convolution("tinynet_sdnn/layer1_kernel")
     network = block(neuron, synapse, shape=(3, 16, 16), bits=16)
     traces = traces_of(engine(timing="pipelined"), network, record("tinynet_sdnn/input"), "spikes")
     expected = record("tinynet_sdnn/layer1")

@@ -1,6 +1,7 @@
 """The hops from floats to the chip: what differs is found, measured and explained."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,28 +42,20 @@ class Other(Backend):
         )
 
 
-def with_population(**fields):
-    """A change of the middle population."""
+def with_middle(kind, **fields):
+    """A change of the middle population, or of the synapse into it."""
 
     def change(network):
-        populations = list(network.populations)
-        new = {k: f(getattr(populations[1], k)) if callable(f) else f for k, f in fields.items()}
-        populations[1] = dataclasses.replace(populations[1], **new)
-        return dataclasses.replace(network, populations=tuple(populations))
+        parts = list(getattr(network, kind))
+        new = {k: f(getattr(parts[1], k)) if callable(f) else f for k, f in fields.items()}
+        parts[1] = dataclasses.replace(parts[1], **new)
+        return dataclasses.replace(network, **{kind: tuple(parts)})
 
     return change
 
 
-def with_synapse(**fields):
-    """A change of the synapse into the middle population."""
-
-    def change(network):
-        synapses = list(network.synapses)
-        new = {k: f(getattr(synapses[1], k)) if callable(f) else f for k, f in fields.items()}
-        synapses[1] = dataclasses.replace(synapses[1], **new)
-        return dataclasses.replace(network, synapses=tuple(synapses))
-
-    return change
+with_population = partial(with_middle, "populations")
+with_synapse = partial(with_middle, "synapses")
 
 
 def one_weight(weight):

@@ -53,10 +53,10 @@ def spiking(batch):
 
 @needs_lava
 @pytest.mark.parametrize("theme", THEMES)
-def test_equal_to_the_specification(random_networks, theme):
+def test_equal_to_the_specification(random_networks, random_batches, theme):
     features = THEMES[theme] or random_networks.FEATURES
     first_seed = 1000 * list(THEMES).index(theme)
-    batch = random_networks.draw_batch(first_seed, NETWORKS, features)
+    batch = random_batches.draw_batch(first_seed, NETWORKS, features)
     assert spiking(batch) > 0.5
     backend = LavaBackend(timeout_s=200)
     run = backend.run(batch.together, batch.frames, probes=batch.probes())
@@ -64,17 +64,17 @@ def test_equal_to_the_specification(random_networks, theme):
 
 
 @needs_lava
-def test_equal_in_pipelined_time(random_networks):
-    batch = random_networks.draw_batch(9000, 10, timing="pipelined")
+def test_equal_in_pipelined_time(random_batches):
+    batch = random_batches.draw_batch(9000, 10, timing="pipelined")
     assert spiking(batch) > 0.5
     backend = LavaBackend(timeout_s=200, timing="pipelined")
     run = backend.run(batch.together, batch.frames, probes=batch.probes())
     assert not (found := differences(batch, run)), "\n".join(found)
 
 
-def test_a_difference_is_found_and_named(random_networks):
+def test_a_difference_is_found_and_named(random_networks, random_batches):
     """The comparison itself: one value of one state of one network is changed."""
-    batch = random_networks.draw_batch(3, 3)
+    batch = random_batches.draw_batch(3, 3)
 
     traces = {key: trace.copy() for key, trace in batch.probes().items()}
     run = SimpleNamespace(traces=traces)

@@ -1,8 +1,8 @@
 """lava-dl files in and out, against lava-dl: SLAYER writes, netx loads, Lava runs, all are equal.
 
-All of lava-dl happens in one child process, this file run as a script: it exports networks from
-SLAYER, runs every ``.net`` file of a folder through netx and Lava's fixed-point models, and leaves
-the traces there.
+All of lava-dl happens in one child process, ``lava_dl_child.py``: it exports networks from SLAYER,
+runs every ``.net`` file of a folder through netx and Lava's fixed-point models, and leaves the
+traces there.
 """
 
 from __future__ import annotations
@@ -16,20 +16,14 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 import hardware
+from hardware.backends.backend import variables_of
 from hardware.backends.reference import Reference
 from hardware.chip.network import INPUT, ChipNetwork
-from hardware.chip.populations import (
-    Cuba,
-    Delta,
-    ResonateAndFire,
-    Sigma,
-    SigmaDelta,
-)
+from hardware.chip.populations import Cuba, Delta, ResonateAndFire, Sigma, SigmaDelta
 from hardware.chip.synapses import Conv, Dense, Direct
 from hardware.compiler.netx.layout import fit
 from hardware.compiler.netx.reader import read_netx
@@ -43,137 +37,12 @@ def _lava_dl_files():
         return ()
 
 
+CHILD = Path(__file__).with_name("lava_dl_child.py")
 MNIST = next((Path(f.locate()) for f in _lava_dl_files() if f.match("netx/mnist.net")), None)
 needs_lava = pytest.mark.skipif(MNIST is None, reason="lava-dl and its tests are not installed")
 N_STEPS = 40
 TIMEOUT_S = 200
-SLAYER_INPUTS = {"conv": (2, 6, 5)}
 STATES = ("u", "v", "sigma", "act", "residue", "real", "imag")
-
-
-# -- the child: lava-dl ---------------------------------------------------------------------------
-def run_lava_dl(folder):
-    """Export from SLAYER, run all files of a folder, keep what netx makes of weights and decays."""
-    with contextlib.redirect_stdout(sys.stderr):
-        export_from_slayer(folder)
-        for path in sorted(folder.glob("*.net")):
-            job = json.loads(path.with_suffix(".json").read_text())
-            np.savez(path.with_suffix(".lava.npz"), **run_netx(path, **job))
-        weights = np.load(folder / "weights.npz")
-        np.savez(folder / "effect.npz", **{k: effect_in_lava(k, w) for k, w in weights.items()})
-
-
-def export_from_slayer(folder):
-    import torch
-    from lava.lib.dl import slayer
-
-    torch.manual_seed(1)
-    cuba = {"threshold": 0.4, "current_decay": 0.4, "voltage_decay": 0.1}
-    per_neuron = cuba | {"shared_param": False}
-    sdnn = {"threshold": 0.1, "activation": torch.nn.functional.relu}
-    resonator = {"threshold": 0.6, "period": 9, "decay": 0.1, "shared_param": False}
-    sizes = {"weight_scale": 3}
-    block = slayer.block
-    networks = {
-        "conv": [
-            block.cuba.Conv(cuba, 2, 4, (3, 2), stride=(2, 1), padding=(1, 0), **sizes),
-            block.cuba.Conv(cuba, 4, 6, (2, 3), groups=2, dilation=(2, 1), **sizes),
-            block.cuba.Flatten(),
-            block.cuba.Dense(per_neuron, 6 * 1 * 2, 7, **sizes),
-        ],
-        "recurrent": [
-            block.cuba.Recurrent(cuba, 6, 5, **sizes),
-            block.cuba.Recurrent(per_neuron, 5, 4, **sizes),
-        ],
-        "delays": [
-            block.cuba.Dense(cuba, 6, 8, delay=True, **sizes),
-            block.cuba.Dense(cuba, 8, 5, **sizes),
-        ],
-        "sigma-delta": [
-            block.sigma_delta.Input(sdnn),
-            block.sigma_delta.Dense(sdnn, 6, 8, **sizes),
-            block.sigma_delta.Output(sdnn, 8, 3, **sizes),
-        ],
-        "resonators": [
-            block.rf.Dense(resonator, 6, 8, **sizes),
-            block.rf_iz.Dense(resonator, 8, 5, **sizes),
-        ],
-    }
-    for name, blocks in networks.items():
-        shape = SLAYER_INPUTS.get(name, (6,))
-        values = torch.rand(1, *shape, 10).round()
-        with h5py.File(folder / f"slayer-{name}.net", "w") as file:
-            for index, part in enumerate(blocks):
-                with torch.no_grad():  # one pass, so that the shapes are known
-                    values = part(values)
-                if getattr(part, "delay", None) is not None:
-                    part.delay.delay.data = torch.arange(8.0).reshape(part.delay.delay.shape) * 3
-                part.export_hdf5(file.create_group(f"layer/{index}"))
-        largest = 60 if name == "sigma-delta" else 1
-        sent = np.random.default_rng(0).random((N_STEPS, *shape)) < 0.3
-        np.save(folder / f"slayer-{name}.npy", largest * sent.astype(int))
-        job = {"input_shape": shape, "input_bits": 0}
-        (folder / f"slayer-{name}.json").write_text(json.dumps(job))
-
-
-def run_netx(path, *, input_shape, input_bits, spike_exp=6):
-    """Traces of every layer's messages, and the states after the last step."""
-    from lava.lib.dl import netx
-    from lava.magma.core.run_conditions import RunSteps
-    from lava.magma.core.run_configs import Loihi2SimCfg
-    from lava.proc import io
-
-    values = np.load(path.with_suffix(".npy"))
-    net = netx.hdf5.Network(
-        str(path),
-        input_shape=tuple(input_shape)[::-1],
-        input_message_bits=input_bits,
-        spike_exp=spike_exp,
-    )
-    first = net.layers[0]
-    if first.block == "Input" and hasattr(first.neuron, "bias_mant"):
-        first.neuron.bias_mant.init = values[0].T.astype(int)
-    else:
-        target = first.neuron.a_in if first.block == "Input" else first.inp
-        source = io.source.RingBuffer(data=values.T.reshape(*target.shape, len(values)))
-        source.s_out.connect(target)
-    sinks = [io.sink.RingBuffer(shape=layer.out.shape, buffer=N_STEPS) for layer in net.layers]
-    for layer, sink in zip(net.layers, sinks, strict=True):
-        layer.out.connect(sink.a_in)
-    found = {}
-    for index, layer in enumerate(net.layers):
-        for name in ("sin_decay", "cos_decay"):
-            if hasattr(layer.neuron, name):
-                found[f"{index}/{name}"] = np.asarray(getattr(layer.neuron, name).init)
-    net.run(condition=RunSteps(N_STEPS), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    try:
-        for index, (layer, sink) in enumerate(zip(net.layers, sinks, strict=True)):
-            found[f"{index}/spikes"] = sink.data.get().T
-            for name in STATES:
-                if hasattr(layer.neuron, name):
-                    found[f"{index}/{name}"] = getattr(layer.neuron, name).get().T
-    finally:
-        net.stop()
-    return found
-
-
-def effect_in_lava(case, weight):
-    """What each input neuron alone adds to each target, through netx's and Lava's own functions."""
-    from lava.lib.dl.netx.utils import optimize_weight_bits
-    from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
-
-    weight, bits, exponent, _ = optimize_weight_bits(weight)
-    effects = []
-    for part in parts_of(case, weight):
-        mode = determine_sign_mode(part)
-        stored = truncate_weights(clip_weights(part, mode, num_bits=8), mode, bits)
-        effects.append(stored << exponent if exponent > 0 else stored >> -exponent)
-    return np.hstack(effects)
-
-
-def parts_of(case, weight):
-    """Input and recurrent weights choose their bits together and are stored apart."""
-    return np.hsplit(weight, [2]) if case.startswith("recurrent ") else [weight]
 
 
 # -- networks of our own, written by us -----------------------------------------------------------
@@ -316,7 +185,14 @@ OWN = {
     "resonators": resonators,
     "graded-input": graded_input,
 }
-SLAYER = ("conv", "recurrent", "delays", "sigma-delta", "resonators")
+# Networks that the child exports, with the input shape where the file does not say it.
+SLAYER = {
+    "conv": (2, 6, 5),
+    "recurrent": None,
+    "delays": None,
+    "sigma-delta": None,
+    "resonators": None,
+}
 
 
 def inputs_of(network):
@@ -341,9 +217,11 @@ def lava_dl(tmp_path_factory):
         leave_job(folder, name, network, spike_exp)
     (folder / "mnist.net").write_bytes(MNIST.read_bytes())
     leave_job(folder, "mnist", read_netx(MNIST), 6)
-    np.savez(folder / "weights.npz", **WEIGHTS)
+    (folder / "weights").mkdir()
+    for case, parts in WEIGHTS.items():
+        np.savez(folder / "weights" / f"{case}.npz", *parts)
     child = subprocess.Popen(
-        [sys.executable, __file__, str(folder)],
+        [sys.executable, str(CHILD), str(folder), str(N_STEPS), *STATES],
         env=os.environ | {"PYTHONPATH": str(Path(hardware.__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -375,7 +253,7 @@ def assert_equals_lava(network, folder, name):
     """Messages at all steps, states after the last, of all layers, in the chip's own time."""
     expected = np.load(folder / f"{name}.lava.npz")
     values = np.load(folder / f"{name}.npy").reshape(N_STEPS, *network.input_shape)
-    probes = [(p.name, v) for p in network.populations for v in ("spikes", *p.STATES)]
+    probes = [(name, v) for name, vs in variables_of(network).items() for v in vs]
     run = Reference(timing="pipelined").run(network, values[None], probes=probes)
     compared = 0
     for index, population in enumerate(network.populations):
@@ -392,7 +270,7 @@ def assert_equals_lava(network, folder, name):
 @needs_lava
 @pytest.mark.parametrize("name", SLAYER)
 def test_a_network_from_slayer_runs_equal_to_netx(lava_dl, name):
-    network = read_netx(lava_dl / f"slayer-{name}.net", input_shape=SLAYER_INPUTS.get(name))
+    network = read_netx(lava_dl / f"slayer-{name}.net", input_shape=SLAYER[name])
     assert_equals_lava(network, lava_dl, f"slayer-{name}")
 
 
@@ -445,7 +323,8 @@ def _weight_cases():
         "one sign each": np.array([[40, 80, -256, -4]]),
         "odd, one sign each": np.array([[41, 80, -201, -4]]),
     }
-    return cases | {f"recurrent {name}": weight for name, weight in cases.items()}
+    whole = {name: [weight] for name, weight in cases.items()}
+    return whole | {f"recurrent {name}": np.hsplit(w, [2]) for name, w in cases.items()}
 
 
 WEIGHTS = _weight_cases()
@@ -454,8 +333,8 @@ WEIGHTS = _weight_cases()
 @needs_lava
 @pytest.mark.parametrize("case", WEIGHTS)
 def test_weights_have_the_effect_that_they_have_in_lava(lava_dl, case):
-    parts = parts_of(case, WEIGHTS[case].astype(np.int32))
-    effects = parts_of(case, np.load(lava_dl / "effect.npz")[case])
+    parts = [part.astype(np.int32) for part in WEIGHTS[case]]
+    effects = np.load(lava_dl / "weights" / f"{case}.lava.npz").values()
     for fitted, weight, effect in zip(fit(parts, dense=True), parts, effects, strict=True):
         kept = np.array_equal(effect, weight)
         if kept and fitted.lost:
@@ -466,7 +345,3 @@ def test_weights_have_the_effect_that_they_have_in_lava(lava_dl, case):
             scaled = fitted.stored * 2.0**fitted.exponent
             np.testing.assert_array_equal(np.floor(scaled), effect)
             assert (fitted.lost is None) == kept
-
-
-if __name__ == "__main__":
-    run_lava_dl(Path(sys.argv[1]))

@@ -92,34 +92,28 @@ def test_flipped_bytes(path, seed):
 WRONG = [-1, 0, 3, 10**12, np.nan, np.inf, "text", b"\xff", [], [1, 2, 3], [[1]], True, 1e300]
 
 
-def entries(file):
-    """Paths of a third of what is in a file."""
-    found = []
-    file["node"].visit(found.append)
-    return [f"node/{name}" for name in found[::3]]
+def each_entry(path):
+    """Paths of a third of what is in a file, one after the other missing from it."""
+    content, found = path.read_bytes(), []
+    with h5py.File(path) as file:
+        file["node"].visit(found.append)
+    for name in found[::3]:
+        path.write_bytes(content)
+        with h5py.File(path, "a") as file:
+            del file[f"node/{name}"]
+        yield f"node/{name}"
 
 
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 def test_wrong_values_anywhere(path, value):
-    content = path.read_bytes()
-    with h5py.File(path) as file:
-        names = entries(file)
-    for name in names:
-        path.write_bytes(content)
+    for name in each_entry(path):
         with h5py.File(path, "a") as file:
-            del file[name]
             file[name] = value
         refused_or_read(path)
 
 
 def test_missing_entries(path):
-    content = path.read_bytes()
-    with h5py.File(path) as file:
-        names = entries(file)
-    for name in names:
-        path.write_bytes(content)
-        with h5py.File(path, "a") as file:
-            del file[name]
+    for _ in each_entry(path):
         refused_or_read(path)
 
 

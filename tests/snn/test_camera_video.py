@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import pytest
 
@@ -22,17 +21,13 @@ QUIET = CameraParameters(sigma_thres=0.0)
 
 
 @pytest.mark.parametrize(("name", "cutoff_hz"), [("clean.h5", 0.0), ("lowpass_30hz.h5", 30.0)])
-def test_a_folder_gives_the_events_of_v2e(name, cutoff_hz):
+def test_a_folder_gives_the_events_of_v2e(name, cutoff_hz, assert_events_of_v2e):
     if not (V2E_DATA / name).exists():
         pytest.skip("the reference frames and events made by v2e are not at hand")
-    with h5py.File(V2E_DATA / name) as file:
-        theirs = file["events"][:].astype(np.int64)
     parameters = camera_parameters("spiking-fer", {"sigma_thres": 0.0, "cutoff_hz": cutoff_hz})
     stream = events_from_video(V2E_DATA / "frames", fps=30.0, parameters=parameters)
     assert stream.sensor_size == (200, 200)
-    events = stream.recording().events
-    ours = np.stack([events["t"], events["x"], events["y"], events["p"]], axis=1).astype(np.int64)
-    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+    assert_events_of_v2e(stream.recording().events, name)
 
 
 def write_frames(folder, frames):

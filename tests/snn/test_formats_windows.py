@@ -21,13 +21,6 @@ def joined(parts):
     return np.concatenate([part.events for part in parts])
 
 
-def random_recording(n, *, seed=0, span_us=8_000_000):
-    rng = np.random.default_rng(seed)
-    t = np.sort(rng.integers(5, span_us, n))
-    events = make_events(rng.integers(0, 90, n), rng.integers(0, 70, n), t, rng.integers(0, 2, n))
-    return Recording(events, (100, 80))
-
-
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_in_windows(name):
     path = DATA / name
@@ -43,7 +36,7 @@ def test_real_files_in_windows(name):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".npz", ".npy", ".csv", ".raw", ".bin"])
-def test_written_files_in_windows(tmp_path, suffix):
+def test_written_files_in_windows(tmp_path, suffix, random_recording):
     recording = random_recording(CHUNK_EVENTS + 12_345)  # more than one piece of every reader
     path = tmp_path / f"a{suffix}"
     write_recording(path, recording)
@@ -65,7 +58,7 @@ def test_windows_of_time_begin_at_the_first_event_and_are_never_empty(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["sort", "clamp"])
-def test_disorder_in_windows_is_that_of_the_whole(tmp_path, how):
+def test_disorder_in_windows_is_that_of_the_whole(tmp_path, how, random_recording):
     events = random_recording(600_000, seed=4).events
     jitter = np.random.default_rng(5).integers(-40_000, 40_000, len(events))
     events["t"] += jitter  # steps back over the borders of the readers' pieces
@@ -77,7 +70,7 @@ def test_disorder_in_windows_is_that_of_the_whole(tmp_path, how):
         list(read_windows(tmp_path / "a.npy", max_events=7777))
 
 
-def test_disorder_that_windows_cannot_sort(tmp_path):
+def test_disorder_that_windows_cannot_sort(tmp_path, random_recording):
     events = random_recording(CHUNK_EVENTS + 10).events
     events["t"][-1] = 0
     np.save(tmp_path / "a.npy", events)
@@ -86,7 +79,7 @@ def test_disorder_that_windows_cannot_sort(tmp_path):
     assert len(read_recording(tmp_path / "a.npy", on_disorder="sort")) == len(events)
 
 
-def test_events_outside_are_dropped_in_windows_too(tmp_path):
+def test_events_outside_are_dropped_in_windows_too(tmp_path, random_recording):
     recording = random_recording(5000)
     write_recording(tmp_path / "a.npz", recording)
     options = {"sensor_size": (50, 50), "on_outside": "drop"}
@@ -98,7 +91,7 @@ def test_events_outside_are_dropped_in_windows_too(tmp_path):
         list(read_windows(tmp_path / "a.npz", max_events=100, sensor_size=(50, 50)))
 
 
-def test_wrong_arguments_are_told_at_once(tmp_path):
+def test_wrong_arguments_are_told_at_once(tmp_path, random_recording):
     write_recording(tmp_path / "a.npz", random_recording(10))
     for arguments in ({}, {"max_events": 5, "window_us": 5}, {"max_events": 0}, {"window_us": -1}):
         with pytest.raises(EventFormatError, match="exactly one of max_events and window_us"):
@@ -129,7 +122,7 @@ print(n, peak() - before)
 
 
 @pytest.mark.parametrize(("suffix", "n"), [(".raw", 20_000_000), (".npy", 8_000_000)])
-def test_memory_does_not_grow_with_the_file(tmp_path, suffix, n):
+def test_memory_does_not_grow_with_the_file(tmp_path, suffix, n, random_recording):
     pytest.importorskip("resource", reason="peak memory is asked from POSIX")
     write_recording(tmp_path / f"small{suffix}", random_recording(1_000_000))
     block = np.tile(random_recording(1_000_000).events, n // 1_000_000)

@@ -90,17 +90,22 @@ def frames_of(n=4, steps=5, rate=0.1):
     return (torch.rand(n, steps, *SIZE, generator=torch.Generator().manual_seed(1)) < rate).float()
 
 
+def show_once(network, frames, *, gain):
+    """Let residual branches spike, and normalisations see these frames and no others."""
+    for factor in network.weight_gains().values():
+        factor.fill_(gain)
+    for module in network.modules():
+        if hasattr(module, "running_var"):
+            module.momentum = 1.0
+    network.train()(frames)
+
+
 def alive(config):
     """A network whose residual branches spike, and whose normalisations have seen data."""
     torch.manual_seed(0)
     network = build(config, input_shape=SIZE, n_classes=3, n_steps=5)
     with torch.no_grad():
-        for gain in network.weight_gains().values():
-            gain.fill_(2.0)
-        for module in network.modules():
-            if hasattr(module, "running_var"):
-                module.momentum = 1.0
-        network.train()(frames_of())
+        show_once(network, frames_of(), gain=2.0)
         for parameter_name, parameter in network.named_parameters():
             if parameter_name.endswith("norm.bias"):
                 parameter.add_(0.1 * torch.randn_like(parameter))
@@ -192,12 +197,7 @@ def test_the_published_network_runs_whole_on_the_simulator():
     network = build(PUBLISHED, input_shape=size, n_classes=6, n_steps=6)
     frames = (torch.rand(1, 6, *size) < 0.03).float()
     with torch.no_grad():
-        for gain in network.weight_gains().values():
-            gain.fill_(1.0)
-        for module in network.modules():
-            if hasattr(module, "running_var"):
-                module.momentum = 1.0
-        network.train()(frames)
+        show_once(network, frames, gain=1.0)
         network.eval().use_chip_grid()
         scores, trains = network(frames)
     chip, losses = quantise(from_nir(to_nir(network, input_shape=size, dt_us=1000)))

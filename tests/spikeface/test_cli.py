@@ -34,14 +34,6 @@ needs_lava = pytest.mark.skipif(
 )
 
 
-def call(capsys, *arguments):
-    """Exit code, stdout and stderr of one command."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A tiny run: rendered, trained, quantised."""
@@ -66,34 +58,34 @@ def test_training_leaves_a_network_and_its_record(trained):
     assert not [path for path in trained.iterdir() if path.name.startswith(".")]
 
 
-def test_simulator_and_report(trained, capsys):
-    code, out, _ = call(capsys, "run", trained, "--on", "simulator", "--json")
+def test_simulator_and_report(trained, call):
+    code, out, _ = call("run", trained, "--on", "simulator", "--json")
     assert code == 0
     report = json.loads(out)
     assert 0 <= report["accuracy"]["integer"]["value"] <= 1
     assert report["spikes"]["tag"] == "simulated"
     assert report["energy"]["tag"] == "estimated"
     assert all(constant["source"] for constant in report["energy"]["constants"])
-    code, out, _ = call(capsys, "report", trained)
+    code, out, _ = call("report", trained)
     assert code == 0
     assert "synaptic operations" in out
     assert (trained / "report.html").exists()
 
 
 @needs_lava
-def test_lava_agrees_and_leaves_nothing(trained, capsys):
-    code, out, _ = call(capsys, "run", trained, "--on", "lava", "--json")
+def test_lava_agrees_and_leaves_nothing(trained, call):
+    code, out, _ = call("run", trained, "--on", "lava", "--json")
     assert code == 0
     parity = json.loads(out)["parity"]
     assert parity["equal"] and parity["samples"] == 2
-    code, out, _ = call(capsys, "doctor", "--json")
+    code, out, _ = call("doctor", "--json")
     assert json.loads(out)["leftovers"] == []
 
 
 @needs_lava
 @pytest.mark.skipif(not REAL.exists(), reason="the recording is not at hand")
-def test_a_real_recording_runs_on_both_backends(trained, capsys):
-    code, out, _ = call(capsys, "run", trained, "--input", REAL, "--json")
+def test_a_real_recording_runs_on_both_backends(trained, call):
+    code, out, _ = call("run", trained, "--input", REAL, "--json")
     assert code == 0
     entry = json.loads(out)
     assert entry["events"] == 67_445
@@ -103,38 +95,38 @@ def test_a_real_recording_runs_on_both_backends(trained, capsys):
     assert simulator["spikes"] > 0
 
 
-def test_a_finished_training_resumes_to_the_same_report(trained, capsys):
+def test_a_finished_training_resumes_to_the_same_report(trained, call):
     before = (trained / "network.nir").stat().st_size
     data = trained.parent / "faces.h5"
-    code, _, err = call(capsys, "train", "--data", data, "--out", trained, "--resume", *SET)
+    code, _, err = call("train", "--data", data, "--out", trained, "--resume", *SET)
     assert code == 0, err
     assert (trained / "network.nir").stat().st_size == before
 
 
-def test_an_existing_folder_is_not_touched(trained, capsys):
+def test_an_existing_folder_is_not_touched(trained, call):
     data = trained.parent / "faces.h5"
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    code, _, err = call(capsys, "train", "--data", data, "--out", trained, *SET)
+    code, _, err = call("train", "--data", data, "--out", trained, *SET)
     assert code == 1 and "exists already" in err
     code, _, err = call(
-        capsys, "train", "--data", data, "--out", trained, "--resume", "--set", "training.seed=9"
+        "train", "--data", data, "--out", trained, "--resume", "--set", "training.seed=9"
     )
     assert code == 1 and "another configuration" in err
-    code, _, err = call(capsys, "faces", data, *SET)
+    code, _, err = call("faces", data, *SET)
     assert code == 1 and "exists already" in err
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
 
 
-def test_a_changed_set_is_noticed(trained, capsys):
+def test_a_changed_set_is_noticed(trained, call):
     data = trained.parent / "faces.h5"
     whole = data.read_bytes()
     try:
         with h5py.File(data, "a") as file:
             file["test/labels"][0] = 6
-        code, _, err = call(capsys, "run", trained, "--on", "simulator")
+        code, _, err = call("run", trained, "--on", "simulator")
         assert code == 1 and "is not the set that this run was trained on" in err
         data.write_bytes(whole[: len(whole) // 2])
-        code, _, err = call(capsys, "run", trained, "--on", "simulator")
+        code, _, err = call("run", trained, "--on", "simulator")
         assert code == 1 and "it changed or is gone" in err
     finally:
         data.write_bytes(whole)
@@ -154,73 +146,73 @@ def bad_recording(folder, kind):
     ("kind", "message"),
     [("missing", "no such file"), ("foreign", "cannot be read"), ("empty", "is empty")],
 )
-def test_bad_recordings_are_one_clear_error(trained, tmp_path, capsys, kind, message):
+def test_bad_recordings_are_one_clear_error(trained, tmp_path, call, kind, message):
     report = (trained / "report.json").read_bytes()
     path = bad_recording(tmp_path, kind)
-    code, out, err = call(capsys, "run", trained, "--input", path, "--on", "simulator")
+    code, out, err = call("run", trained, "--input", path, "--on", "simulator")
     assert code == 1 and out == ""
     assert err.startswith("spikeface: ") and message in err and path.name in err
     assert (trained / "report.json").read_bytes() == report
 
 
-def test_wrong_sensor_size(trained, tmp_path, capsys):
+def test_wrong_sensor_size(trained, tmp_path, call):
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file["events"] = np.array([[0, 30, 5, 1]], np.uint32)
     arguments = ("run", trained, "--input", path, "--on", "simulator", "--sensor-size")
-    code, _, err = call(capsys, *arguments, "20x20")
+    code, _, err = call(*arguments, "20x20")
     assert code == 1 and "outside the 20×20 sensor" in err
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in (*arguments, "20")])
     assert stopped.value.code == 2
 
 
-def test_missing_set_leaves_no_folder(tmp_path, capsys):
+def test_missing_set_leaves_no_folder(tmp_path, call):
     run = tmp_path / "run"
-    code, _, err = call(capsys, "train", "--data", tmp_path / "no.h5", "--out", run)
+    code, _, err = call("train", "--data", tmp_path / "no.h5", "--out", run)
     assert code == 1 and "no such file" in err and not run.exists()
 
 
-def test_unknown_key_leaves_no_folder(tmp_path, capsys):
+def test_unknown_key_leaves_no_folder(tmp_path, call):
     run = tmp_path / "run"
-    code, _, err = call(capsys, "demo", "--out", run, "--set", "training.epoch=1")
+    code, _, err = call("demo", "--out", run, "--set", "training.epoch=1")
     assert code == 2 and "did you mean training.epochs" in err and not run.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_unwritable_folder(tmp_path, capsys):
+def test_unwritable_folder(tmp_path, call):
     tmp_path.chmod(0o500)
-    code, _, err = call(capsys, "demo", "--out", tmp_path / "run")
+    code, _, err = call("demo", "--out", tmp_path / "run")
     assert code == 1 and "cannot be written" in err
 
 
-def test_folder_below_a_file_cannot_be_written(tmp_path, capsys):
+def test_folder_below_a_file_cannot_be_written(tmp_path, call):
     (tmp_path / "file").write_text("")
     for command in (["demo", "--out"], ["faces"]):
-        code, _, err = call(capsys, *command, tmp_path / "file" / "x.h5")
+        code, _, err = call(*command, tmp_path / "file" / "x.h5")
         assert code == 1 and "cannot be written" in err
 
 
-def test_commands_out_of_order_name_the_one_that_is_missing(tmp_path, capsys):
-    code, _, err = call(capsys, "run", tmp_path)
+def test_commands_out_of_order_name_the_one_that_is_missing(tmp_path, call):
+    code, _, err = call("run", tmp_path)
     assert code == 1 and "not a run folder" in err
     (tmp_path / "config.toml").write_text("")
-    code, _, err = call(capsys, "run", tmp_path)
+    code, _, err = call("run", tmp_path)
     assert code == 1 and "'spikeface quantise' first" in err
-    code, _, err = call(capsys, "quantise", tmp_path)
+    code, _, err = call("quantise", tmp_path)
     assert code == 1 and "'spikeface train' first" in err
 
 
-def test_doctor_finds_and_removes_what_a_killed_run_left(capsys):
+def test_doctor_finds_and_removes_what_a_killed_run_left(call):
     shared_memory = Path("/dev/shm")
     if not shared_memory.is_dir():
         pytest.skip("shared memory is no folder here")
     dead = shared_memory / "spikeface_4194304_test"  # above the largest process id of Linux
     dead.write_bytes(b"x")
     try:
-        code, out, _ = call(capsys, "doctor")
+        code, out, _ = call("doctor")
         assert code == 0 and f"left behind: segment {dead}" in out
-        code, out, _ = call(capsys, "doctor", "--clean")
+        code, out, _ = call("doctor", "--clean")
         assert code == 0 and f"removed: segment {dead}" in out
         assert not dead.exists()
     finally:
@@ -230,11 +222,9 @@ def test_doctor_finds_and_removes_what_a_killed_run_left(capsys):
 @pytest.mark.slow
 @needs_lava
 @pytest.mark.parametrize("engine", ["norse", "slayer"])
-def test_demo_from_faces_to_report(engine, tmp_path, capsys):
+def test_demo_from_faces_to_report(engine, tmp_path, call):
     run = tmp_path / "run"
-    code, out, err = call(
-        capsys, "demo", "--quick", "--engine", engine, "--out", run, "--json", *SET
-    )
+    code, out, err = call("demo", "--quick", "--engine", engine, "--out", run, "--json", *SET)
     assert code == 0, err
     report = json.loads(out)
     assert report["training"]["engine"] == engine

@@ -40,14 +40,6 @@ selection = "recording"
 """
 
 
-def call(capsys, *arguments):
-    """Exit code, stdout and stderr of one command."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Tiny configurations, faces, a reconstruction and a classifier on its encoder."""
@@ -116,10 +108,10 @@ def test_a_classifier_is_scored_by_clip_and_by_recording(folder):
     assert (encoder["epoch"], encoder["sha256"]) == (3, kept["sha256"])
 
 
-def test_a_frozen_encoder_is_the_kept_one_and_labels_can_be_few(folder, tmp_path, capsys):
+def test_a_frozen_encoder_is_the_kept_one_and_labels_can_be_few(folder, tmp_path, call):
     run = tmp_path / "frozen"
     code, _, err = call(
-        capsys, "train", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", run,
+        "train", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", run,
         "--set", f"transfer.encoder={folder / 'gan'}", "--set", "transfer.epoch=2",
         "--set", "transfer.mode=frozen", "--set", "transfer.label_share=0.4",
     )  # fmt: skip
@@ -133,11 +125,11 @@ def test_a_frozen_encoder_is_the_kept_one_and_labels_can_be_few(folder, tmp_path
         assert torch.equal(trained[f"encoder.{name}"], value), name
 
 
-def test_a_finished_run_resumes_to_the_same_report(folder, capsys):
+def test_a_finished_run_resumes_to_the_same_report(folder, call):
     run = folder / "gan"
     before = report_of(run)["reconstruction"]
     code, _, err = call(
-        capsys, "train", folder / "gan.toml", "--data", folder / "faces.h5", "--out", run,
+        "train", folder / "gan.toml", "--data", folder / "faces.h5", "--out", run,
         "--resume",
     )  # fmt: skip
     assert code == 0, err
@@ -157,25 +149,25 @@ def test_a_finished_run_resumes_to_the_same_report(folder, capsys):
         ("training.augment.kind=batch", "set training.augment.kind = 'image'"),
     ],
 )
-def test_what_does_not_fit_is_refused(folder, tmp_path, capsys, assignment, message):
+def test_what_does_not_fit_is_refused(folder, tmp_path, call, assignment, message):
     run = tmp_path / "run"
     code, _, err = call(
-        capsys, "train", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", run,
+        "train", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", run,
         "--set", f"transfer.encoder={folder / 'gan'}", "--set", assignment,
     )  # fmt: skip
     assert code in (1, 2) and message in err, err
     assert not run.exists() or "augment" in assignment
 
 
-def test_commands_for_spiking_networks_refuse_other_runs(folder, capsys):
+def test_commands_for_spiking_networks_refuse_other_runs(folder, call):
     for command in ("quantise", "run"):
-        code, _, err = call(capsys, command, folder / "gan")
+        code, _, err = call(command, folder / "gan")
         assert code == 2 and "task = 'reconstruction'; this needs a spiking network" in err
 
 
-def test_the_configuration_is_given_once(folder, tmp_path, capsys):
+def test_the_configuration_is_given_once(folder, tmp_path, call):
     toml = folder / "gan.toml"
-    code, _, err = call(capsys, "train", toml, "--config", toml, "--out", tmp_path / "x")
+    code, _, err = call("train", toml, "--config", toml, "--out", tmp_path / "x")
     assert code == 2 and "once" in err
 
 
@@ -196,10 +188,10 @@ def test_configurations_of_all_tasks_read_back_equal(folder, tmp_path):
         load_run_config(tmp_path / "odd.toml")
 
 
-def test_a_sweep_of_classifiers_is_a_row_each(folder, tmp_path, capsys):
+def test_a_sweep_of_classifiers_is_a_row_each(folder, tmp_path, call):
     out = tmp_path / "sweep"
     code, _, err = call(
-        capsys, "sweep", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", out,
+        "sweep", folder / "classifier.toml", "--data", folder / "faces.h5", "--out", out,
         "--until", "train", "--set", f"transfer.encoder={folder / 'gan'}", "--set",
         "training.epochs=1", "--over", "transfer.mode=scratch,frozen", "--over",
         "training.seed=0,1",
@@ -216,7 +208,7 @@ def test_a_sweep_of_classifiers_is_a_row_each(folder, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_pipeline_skips_what_is_done(tmp_path, capsys):
+def test_the_pipeline_skips_what_is_done(tmp_path, call):
     out = tmp_path / "all"
     small = [
         "faces.train_subjects=2", "faces.validation_subjects=1", "faces.test_subjects=1",
@@ -224,7 +216,7 @@ def test_the_pipeline_skips_what_is_done(tmp_path, capsys):
         "transfer.lstm_hidden=8",
     ]  # fmt: skip
     given = [word for text in small for word in ("--set", text)]
-    code, text, err = call(capsys, "evtransfer", "--quick", "--out", out, *given)
+    code, text, err = call("evtransfer", "--quick", "--out", out, *given)
     assert code == 0, err
     assert "finetune-lstm" in text and "[9/9]" in err
     with (out / "table.csv").open(newline="") as file:
@@ -233,7 +225,7 @@ def test_the_pipeline_skips_what_is_done(tmp_path, capsys):
     assert [int(row["window"]) for row in rows] == [1, 1, 1, 2, 2, 2]
     page = (out / "report.html").read_text()
     assert "data:image/png" in page and 'href="frozen-lstm/report.html"' in page
-    code, again, err = call(capsys, "evtransfer", "--quick", "--out", out, "--resume", *given)
+    code, again, err = call("evtransfer", "--quick", "--out", out, "--resume", *given)
     assert code == 0 and "[1/9]" not in err and again == text
-    code, _, err = call(capsys, "evtransfer", "--out", out, "--resume")
+    code, _, err = call("evtransfer", "--out", out, "--resume")
     assert code == 1 and "another configuration" in err

@@ -57,14 +57,6 @@ def finished(tiny, tmp_path_factory):
     return out
 
 
-def call(capsys, *arguments):
-    """Exit code, stdout and stderr of one command."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def rows_of(out):
     with (out / "runs.csv").open(newline="", encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
@@ -85,10 +77,10 @@ def test_every_run_is_a_whole_run_folder(finished, tiny):
     assert rows_of(finished)["seed1"]["training.seed"] == "1"
 
 
-def test_a_finished_run_is_not_repeated_and_a_plan_may_grow(finished, tiny, capsys):
+def test_a_finished_run_is_not_repeated_and_a_plan_may_grow(finished, tiny, call):
     before = (finished / "runs" / "seed0" / "network.nir").stat().st_mtime_ns
     code, out, err = call(
-        *(capsys, "sweep", *tiny, "--out", finished, "--over", "training.seed=0:3"),
+        *("sweep", *tiny, "--out", finished, "--over", "training.seed=0:3"),
         *("--resume", "--json"),
     )
     assert code == 0
@@ -113,10 +105,10 @@ def test_the_same_seed_gives_the_same_run_whatever_launched_it(finished, tiny, t
         assert (out / "logs" / f"{name}.log").is_file()
 
 
-def test_a_failed_run_is_recorded_and_does_not_stop_the_others(tiny, tmp_path, capsys):
+def test_a_failed_run_is_recorded_and_does_not_stop_the_others(tiny, tmp_path, call):
     out = tmp_path / "s"
     code, text, err = call(
-        *(capsys, "sweep", *tiny, "--out", out, "--set", NO_SCALING, "--over", DEAD),
+        *("sweep", *tiny, "--out", out, "--set", NO_SCALING, "--over", DEAD),
         *("--over", "training.seed=0,1"),
     )
     assert code == 1 and "2 done, 2 failed" in text
@@ -126,11 +118,11 @@ def test_a_failed_run_is_recorded_and_does_not_stop_the_others(tiny, tmp_path, c
     assert "failed: the network cannot learn" in err
     status = json.loads((out / "runs" / "threshold1e+06-seed1" / "status.json").read_text())
     assert status["sweep"]["state"] == "failed" and status["train"]["state"] == "failed"
-    code, _, err = call(capsys, "sweep", "--out", out, "--resume")
+    code, _, err = call("sweep", "--out", out, "--resume")
     assert code == 1 and "[1/2] threshold1e+06-seed0" in err and "[3/" not in err
 
 
-def test_an_interrupted_run_goes_on_at_its_step(tiny, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_goes_on_at_its_step(tiny, tmp_path, call, monkeypatch):
     out = tmp_path / "s"
 
     def interrupt(run):
@@ -138,35 +130,31 @@ def test_an_interrupted_run_goes_on_at_its_step(tiny, tmp_path, capsys, monkeypa
 
     with monkeypatch.context() as patched:
         patched.setattr(steps, "quantise", interrupt)
-        code, _, err = call(capsys, "sweep", *tiny, "--out", out, "--over", "training.seed=0,1")
+        code, _, err = call("sweep", *tiny, "--out", out, "--over", "training.seed=0,1")
     assert code == 130 and "go on with --resume" in err
     assert [row["state"] for row in rows_of(out).values()] == ["interrupted", "waiting"]
     trained = (out / "runs" / "seed0" / "network.nir").stat().st_mtime_ns
-    code, _, err = call(capsys, "sweep", "--out", out, "--resume")
+    code, _, err = call("sweep", "--out", out, "--resume")
     assert code == 0 and "[1/2] seed0" in err
     assert (out / "runs" / "seed0" / "network.nir").stat().st_mtime_ns == trained
 
 
-def test_runs_may_end_before_the_integers_and_go_on_to_them(tiny, tmp_path, capsys):
+def test_runs_may_end_before_the_integers_and_go_on_to_them(tiny, tmp_path, call):
     out = tmp_path / "s"
-    code, text, _ = call(capsys, "sweep", *tiny, "--out", out, "--until", "train", "--json")
+    code, text, _ = call("sweep", *tiny, "--out", out, "--until", "train", "--json")
     (row,) = json.loads(text)["runs"]
     assert code == 0 and row["name"] == "run" and row["integer_accuracy"] is None
     assert not (out / "runs" / "run" / "network.chip").exists()
-    code, _, err = call(capsys, "sweep", "--out", out, "--resume")
+    code, _, err = call("sweep", "--out", out, "--resume")
     assert code == 0 and "[1/1]" not in err  # no more was asked for
-    code, text, _ = call(
-        capsys, "sweep", "--out", out, "--resume", "--until", "simulator", "--json"
-    )
+    code, text, _ = call("sweep", "--out", out, "--resume", "--until", "simulator", "--json")
     assert json.loads(text)["runs"][0]["integer_accuracy"] is not None
 
 
-def test_folds_test_the_integers_on_their_own_subjects(tiny, tmp_path, capsys):
+def test_folds_test_the_integers_on_their_own_subjects(tiny, tmp_path, call):
     out = tmp_path / "s"
     folds = ["--over", "data.fold=0,1", "--set", "data.n_folds=3", "--set", "training.epochs=1"]
-    code, _, err = call(
-        capsys, "sweep", *tiny, "--out", out, *folds, "--set", "data.protocol='strict'"
-    )
+    code, _, err = call("sweep", *tiny, "--out", out, *folds, "--set", "data.protocol='strict'")
     assert code == 0, err
     tested = []
     for name, row in rows_of(out).items():
@@ -180,7 +168,7 @@ def test_folds_test_the_integers_on_their_own_subjects(tiny, tmp_path, capsys):
     assert tested == [2, 2]  # six subjects in three folds
 
 
-def test_what_cannot_be_leaves_no_folder(finished, tiny, tmp_path, capsys, monkeypatch):
+def test_what_cannot_be_leaves_no_folder(finished, tiny, tmp_path, call, monkeypatch):
     out = tmp_path / "s"
     config, *data = tiny
     wrong = [
@@ -194,14 +182,14 @@ def test_what_cannot_be_leaves_no_folder(finished, tiny, tmp_path, capsys, monke
         ([config, *data, "--slurm", "a=1"], 2, "needs --launcher slurm"),
     ]
     for arguments, expected, message in wrong:
-        code, _, err = call(capsys, "sweep", *arguments, "--out", out)
+        code, _, err = call("sweep", *arguments, "--out", out)
         assert code == expected and message in err, (arguments, err)
     monkeypatch.setitem(sys.modules, "submitit", None)  # as if it were not installed
-    code, _, err = call(capsys, "sweep", *tiny, "--out", out, "--launcher", "slurm")
+    code, _, err = call("sweep", *tiny, "--out", out, "--launcher", "slurm")
     assert code == 3 and "pip install submitit" in err
     assert not out.exists()
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    code, _, err = call(capsys, "sweep", *tiny, "--out", finished)
+    code, _, err = call("sweep", *tiny, "--out", finished)
     assert code == 1 and "exists already" in err
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
 
@@ -296,27 +284,27 @@ def submitit():
     return pytest.importorskip("submitit", reason="the optional package submitit")
 
 
-def test_jobs_inside_this_process(submitit, tiny, tmp_path, capsys):
+def test_jobs_inside_this_process(submitit, tiny, tmp_path, call):
     out = tmp_path / "s"
     arguments = ["--over", "training.seed=0,1", "--launcher", "slurm", "--slurm", "cluster=debug"]
-    code, text, _ = call(capsys, "sweep", *tiny, "--out", out, *arguments, "--json")
+    code, text, _ = call("sweep", *tiny, "--out", out, *arguments, "--json")
     result = json.loads(text)
     assert code == 0 and result["counts"] == {"done": 2} and len(result["jobs"]) == 2
-    code, text, _ = call(capsys, "sweep", "--out", out, "--resume", *arguments[2:], "--json")
+    code, text, _ = call("sweep", "--out", out, "--resume", *arguments[2:], "--json")
     assert code == 0 and json.loads(text)["jobs"] == []
 
 
-def test_jobs_as_processes_here(submitit, tiny, tmp_path, capsys):
+def test_jobs_as_processes_here(submitit, tiny, tmp_path, call):
     out = tmp_path / "s"
     code, _, _ = call(
-        *(capsys, "sweep", *tiny, "--out", out, "--launcher", "slurm"),
+        *("sweep", *tiny, "--out", out, "--launcher", "slurm"),
         *("--slurm", "cluster=local,timeout_min=5"),
     )
     assert code == 0
     wait_for(lambda: rows_of(out)["run"]["state"] == "done")
 
 
-def test_one_job_array_with_the_options_asked_for(submitit, tiny, tmp_path, capsys, monkeypatch):
+def test_one_job_array_with_the_options_asked_for(submitit, tiny, tmp_path, call, monkeypatch):
     (tmp_path / "bin").mkdir()
     for command in ("sbatch", "srun"):  # what submitit calls, and what tells it of a cluster
         script = tmp_path / "bin" / command
@@ -324,13 +312,14 @@ def test_one_job_array_with_the_options_asked_for(submitit, tiny, tmp_path, caps
         script.chmod(0o755)
     out = tmp_path / "s"
     arguments = ["sweep", *tiny, "--out", out, "--over", "training.seed=0:3", "--launcher", "slurm"]
-    code, _, err = call(capsys, *arguments)
+    code, _, err = call(*arguments)
     assert code == 3 and "no Slurm on this machine" in err and not out.exists()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    code, _, err = call(capsys, *arguments, "--slurm", "partitoin=gpu")
+    code, _, err = call(*arguments, "--slurm", "partitoin=gpu")
     assert code == 2 and "partitoin" in err and not out.exists()
     code, text, _ = call(
-        *(capsys, *arguments, "--json"),
+        *arguments,
+        "--json",
         *("--slurm", "partition=gpu,gpus_per_node=1,timeout_min=30,array_parallelism=2"),
     )
     assert code == 0
