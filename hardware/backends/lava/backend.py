@@ -140,7 +140,7 @@ class LavaBackend(Backend):
         recordings = tuple(dict.fromkeys((*spoken(network), *probes)))
         with exchange_folder() as folder:
             write_request(folder, network, spikes, recordings, self.timing, self.precision)
-            with self._worker(folder) as worker:
+            with worker_process(self._command(folder), folder) as worker:
                 follow(
                     worker,
                     folder=folder,
@@ -167,29 +167,35 @@ class LavaBackend(Backend):
 
     def _command(self, folder: Path) -> list[str]:
         """Command line of the worker."""
-        worker = [sys.executable, "-X", "faulthandler", "-m", WORKER_MODULE]
-        return [*worker, "--owner", str(os.getpid()), "--directory", str(folder)]
+        return worker_command(WORKER_MODULE, folder)
 
-    @contextmanager
-    def _worker(self, folder: Path) -> Iterator[subprocess.Popen]:
-        """A worker in a session of its own, of which nothing is left afterwards."""
-        with (
-            (folder / LOG).open("wb") as log,
-            subprocess.Popen(
-                self._command(folder),
-                stdin=subprocess.PIPE,  # held open: its end tells the worker that we are gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                bufsize=0,
-                cwd=Path(hardware.__file__).parents[1],  # where -m looks for this package
-                start_new_session=True,
-            ) as worker,
-        ):
-            try:
-                yield worker
-            finally:
-                if worker.returncode is None:
-                    end_session(worker.pid)
+
+@contextmanager
+def worker_process(command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
+    """A worker in a session of its own, of which nothing is left afterwards."""
+    with (
+        (folder / LOG).open("wb") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,  # held open: its end tells the worker that we are gone
+            stdout=subprocess.PIPE,
+            stderr=log,
+            bufsize=0,
+            cwd=Path(hardware.__file__).parents[1],  # where -m looks for this package
+            start_new_session=True,
+        ) as worker,
+    ):
+        try:
+            yield worker
+        finally:
+            if worker.returncode is None:
+                end_session(worker.pid)
+
+
+def worker_command(module: str, folder: Path) -> list[str]:
+    """Command line of a worker."""
+    python = [sys.executable, "-X", "faulthandler", "-m", module]
+    return [*python, "--owner", str(os.getpid()), "--directory", str(folder)]
 
 
 @contextmanager
@@ -268,6 +274,7 @@ def follow(
     deadline: float,
     limit_s: float,
     progress: Progress | None,
+    advice: str = "run fewer samples at once, or use the simulator, which computes the same",
 ) -> None:
     """Wait until the worker is done.
 
@@ -277,6 +284,8 @@ def follow(
         On the clock of ``time.monotonic``, in seconds.
     limit_s : float
         The limit to which the deadline belongs, for the message.
+    advice : str
+        What may help, besides a higher limit, when it is late.
 
     Raises
     ------
@@ -295,7 +304,7 @@ def follow(
         if message == "late":
             raise BackendRunError(
                 f"Lava did not finish in {limit_s:g} s and was stopped {where}; raise timeout_s, "
-                "run fewer samples at once, or use the simulator, which computes the same"
+                f"{advice}"
             )
         if message == "sample":
             finished += 1

@@ -25,6 +25,7 @@ from typing import Literal
 import psutil
 
 WORKER_MODULE = "hardware.backends.lava.worker"
+BOARD_WORKER_MODULE = "hardware.backends.loihi.worker"
 SHARED_MEMORY = Path("/dev/shm")  # where POSIX shared memory is a file; elsewhere nothing is found
 SEGMENT_NAME = re.compile(r"(?:sem\.)?spikeface_(\d+)_")
 FOLDER_NAME = re.compile(r"spikeface-(\d+)-")
@@ -137,7 +138,7 @@ def _workers() -> Iterator[tuple[psutil.Process, int]]:
             if process.uids().real != os.getuid():
                 continue
             line = process.cmdline()
-            if WORKER_MODULE in line:
+            if WORKER_MODULE in line or BOARD_WORKER_MODULE in line:
                 yield process, int(line[line.index("--owner") + 1])
 
 

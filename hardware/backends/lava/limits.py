@@ -34,18 +34,23 @@ def is_plain(population: Population, ports: set[str]) -> bool:
 
 def check_expressible(network: ChipNetwork, precision: Precision = "fixed_pt") -> None:
     """Refuse what Lava would compute wrongly or not at all, all problems in one error."""
-    problems = [
-        f"{synapse.edge}: {problem}"
-        for synapse in network.synapses
-        if (problem := timing_problem(network, synapse))
-    ]
-    problems += _connection_problems(network)
+    problems = graph_problems(network)
     if precision == "floating_pt":
         problems += _floating_problems(network)
     if problems:
         raise UnsupportedNetworkError(
             "Lava cannot run this network; use the simulator:\n  " + "\n  ".join(problems)
         )
+
+
+def graph_problems(network: ChipNetwork) -> list[str]:
+    """Synapses that no graph of Lava's processes can have, in time or at all."""
+    late = [
+        f"{synapse.edge}: {problem}"
+        for synapse in network.synapses
+        if (problem := timing_problem(network, synapse))
+    ]
+    return late + _connection_problems(network)
 
 
 def _connection_problems(network: ChipNetwork) -> list[str]:

@@ -157,7 +157,7 @@ def synapse_process(
     floating : bool
         Lava's floating-point model; the exponent goes into the weights.
     """
-    process = BUILDERS[type(synapse)](synapse, source_shape, offset, floating)
+    process = weights_process(synapse, source_shape, offset=offset, floating=floating)
     fixed, in_floats = MODELS[type(process)]
     is_conv = isinstance(synapse, Conv)
     columns = 1 if is_conv else synapse.delays[1] - offset + 1
@@ -177,6 +177,13 @@ def synapse_process(
     if not floating and ((is_conv and synapse.weight_exp) or _sums_are_large(synapse)):
         mixins.append(Shifted if is_conv else WideBuffer)
     return Connection(process, with_mixins(in_floats if floating else fixed, *mixins))
+
+
+def weights_process(
+    synapse: Weighted, source_shape: tuple[int, ...], *, offset: int, floating: bool = False
+) -> AbstractProcess:
+    """The process alone, without a model; see `synapse_process`."""
+    return BUILDERS[type(synapse)](synapse, source_shape, offset, floating)
 
 
 def _geometry_max(synapse: Conv) -> int:

@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import traceback
+from collections.abc import Callable
 from multiprocessing import connection, shared_memory
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -146,7 +147,6 @@ def report_exceptions(report: Report) -> None:
 
 def simulate(directory: Path, report: Report, watch: Watch) -> None:
     """Run all samples of the request in the directory."""
-    report_exceptions(report)
     from hardware.chip.storage import load_network
 
     request = json.loads((directory / REQUEST).read_text())
@@ -205,8 +205,8 @@ def run_samples(
     source.stop()
 
 
-def main() -> None:
-    """Read the command line and simulate."""
+def serve(job: Callable[[Path, Report, Watch], None]) -> None:
+    """Read the command line and do a job behind the fence."""
     parser = argparse.ArgumentParser(description="Runs Lava for its parent process.")
     parser.add_argument("--owner", type=int, required=True, help="process id of the parent")
     parser.add_argument("--directory", type=Path, required=True, help="exchange folder")
@@ -216,11 +216,17 @@ def main() -> None:
     watch = Watch(owner=arguments.owner, directory=arguments.directory, report=report)
     watch.start()
     try:
-        simulate(arguments.directory, report, watch)
+        report_exceptions(report)
+        job(arguments.directory, report, watch)
     except BaseException as error:
         report.fail_with(error)
         raise
     report.send("done")
+
+
+def main() -> None:
+    """Simulate what the command line names."""
+    serve(simulate)
 
 
 if __name__ == "__main__":

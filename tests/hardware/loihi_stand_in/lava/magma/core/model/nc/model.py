@@ -1,0 +1,7 @@
+"""Stand-in, for tests."""
+
+STAND_IN = True
+
+
+class AbstractNcProcessModel:
+    pass
