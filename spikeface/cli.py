@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from hardware.errors import BackendUnavailableError, HardwareError
 from snn.errors import SnnError
 from spikeface import __version__
+from spikeface.commands.analysis import add_analysis_commands
 from spikeface.commands.conversion import add_conversion_commands
 from spikeface.commands.data import add_data_commands
+from spikeface.commands.metrics import add_metrics_command
 from spikeface.commands.networks import add_network_commands
 from spikeface.commands.options import FAILED, add_command, show
 from spikeface.commands.runs import add_run_commands
@@ -66,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     add_conversion_commands(commands)
     add_data_commands(commands)
     add_network_commands(commands)
+    add_metrics_command(commands)
+    add_analysis_commands(commands)
     doctor = add_command(commands, "doctor", _doctor, "what is available, what runs left behind")
     doctor.add_argument("--clean", action="store_true", help="remove what dead Lava runs left")
     return parser

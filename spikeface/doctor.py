@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from typing import Any
 
 from hardware.backends.backend import Availability
 from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.lava.leftovers import Leftover, clean, find_leftovers
-from hardware.backends.loihi import loihi_availability
+from hardware.backends.loihi.availability import BoardAvailability, loihi_availability
 from hardware.backends.simulator.backend import Simulator
 from spikeface.environment import versions
 
@@ -26,7 +27,7 @@ def examine() -> dict[str, Any]:
             _package("train with SLAYER", "lava-dl", installed),
             _backend("run on the integer simulator", Simulator().is_available()),
             _backend("run on Lava's CPU simulator", LavaBackend().is_available()),
-            _backend("run on a Loihi 2 board", loihi_availability()),
+            _board(loihi_availability()),
         ],
         "leftovers": [vars(leftover) for leftover in find_leftovers()],
     }
@@ -46,6 +47,11 @@ def lines(findings: dict[str, Any]) -> list[str]:
     for item in findings["capabilities"]:
         mark = "yes" if item["available"] else "no "
         out.append(f"  {mark}  {item['enables']:<32} {item['reason']}")
+        if item.get("next"):
+            indent = " " * 40
+            out += textwrap.wrap(
+                f"next: {item['next']}", 100, initial_indent=indent, subsequent_indent=indent
+            )
     out += ["", *_listed("removed", findings.get("cleaned", []))]
     if not findings["leftovers"]:
         return [*out, "no leftovers of Lava runs"]
@@ -69,6 +75,12 @@ def _package(enables: str, package: str, installed: dict[str, str | None]) -> di
     version = installed[package]
     reason = f"{package} {version}" if version else f"{package} is not installed"
     return {"enables": enables, "available": version is not None, "reason": reason}
+
+
+def _board(availability: BoardAvailability) -> dict[str, Any]:
+    """Also what to do next: few people have a board."""
+    entry = _backend("run on a Loihi 2 board", availability)
+    return entry | {"next": availability.next_step}
 
 
 def _backend(enables: str, availability: Availability) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def add_conversion_commands(commands: Any) -> None:
 def _convert(options: argparse.Namespace) -> int:
     from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, read_toml, to_toml
     from spikeface.errors import ConfigError
-    from spikeface.pages.evtransfer import write_page
+    from spikeface.pages.writing import write_page
     from spikeface.runs import RunFolder
     from spikeface.steps.conversion.running import checked_source, convert_run
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from spikeface.commands.board import LOIHI, add_board_options, board_request
 from spikeface.commands.options import (
     FAILED,
     add_command,
@@ -19,7 +20,7 @@ from spikeface.commands.options import (
 def add_network_commands(commands: Any) -> None:
     """``compile``, ``simulate``, ``parity``."""
     compile_ = add_command(commands, "compile", _compile, "a network file to integers, or to .net")
-    _network_options(compile_)
+    network_options(compile_)
     compile_.add_argument("out", type=Path, metavar="OUT", help="a new .chip or .net file")
     compile_.add_argument("--force", action="store_true", help="replace OUT where it exists")
     compile_.add_argument(
@@ -30,9 +31,12 @@ def add_network_commands(commands: Any) -> None:
     simulate = add_command(
         commands, "simulate", _simulate, "run any network file, count every spike"
     )
-    _network_options(simulate)
-    _input_arguments(simulate)
-    simulate.add_argument("--on", choices=("simulator", "lava", "reference"), default="simulator")
+    network_options(simulate)
+    input_arguments(simulate)
+    simulate.add_argument(
+        "--on", choices=("simulator", "lava", "reference", LOIHI), default="simulator"
+    )
+    add_board_options(simulate)
     simulate.add_argument(
         "--strict",
         action="store_true",
@@ -45,8 +49,8 @@ def add_network_commands(commands: Any) -> None:
     parity = add_command(
         commands, "parity", _parity, "from floats to the chip: where it changes, why"
     )
-    _network_options(parity)
-    _input_arguments(parity)
+    network_options(parity)
+    input_arguments(parity)
     parity.add_argument("--on", choices=("simulator", "lava", "both"), default="both")
     parity.add_argument(
         "--out", type=Path, metavar="DIR", help="a new folder (runs/parity-NAME, ...)"
@@ -58,10 +62,10 @@ def _compile(options: argparse.Namespace) -> int:
     from spikeface.networks.opening import open_network, write_network
     from spikeface.text.summary import quantisation_lines
 
-    imports = _import_options(options)
+    imports = import_options(options)
     opened = open_network(options.network, imports)
     if options.calibrate:
-        typical = load_input(options.calibrate, opened.chip, _input_options(options))
+        typical = load_input(options.calibrate, opened.chip, input_options(options))
         opened = open_network(options.network, imports, calibration=typical)
     write_network(opened.chip, options.out, overwrite=options.force)
     section = {
@@ -75,20 +79,35 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from spikeface.networks.simulate import simulate
+    from spikeface.networks.simulate import plan_on_board, simulate
+    from spikeface.text.board import board_lines, plan_lines
     from spikeface.text.summary import simulation_lines
 
+    board = board_request(options)
+    imports, inputs = import_options(options), input_options(options)
+    if options.dry_run:
+        plan = plan_on_board(
+            options.network,
+            options.input,
+            board=board,
+            network_options=imports,
+            input_options=inputs,
+        )
+        show(plan, plan_lines(plan), options)
+        return FAILED if plan["refused"] else 0
     section = simulate(
         options.network,
         options.input,
         backend=options.on,
         strict=options.strict,
         save=options.save,
-        network_options=_import_options(options),
-        input_options=_input_options(options),
+        network_options=imports,
+        input_options=inputs,
         timeout_s=options.timeout,
+        board=board,
     )
-    show(section, simulation_lines(section), options)
+    measured = board_lines(section["loihi"]) if options.on == LOIHI else []
+    show(section, [*simulation_lines(section), *measured], options)
     return 0
 
 
@@ -103,8 +122,8 @@ def _parity(options: argparse.Namespace) -> int:
         options.input,
         out=out,
         backends=("simulator", "lava") if options.on == "both" else (options.on,),
-        network_options=_import_options(options),
-        input_options=_input_options(options),
+        network_options=import_options(options),
+        input_options=input_options(options),
         timeout_s=options.timeout,
     )
     lines = [*parity_lines(section), f"{'figures':<34} {out / 'parity.html'}"]
@@ -113,7 +132,8 @@ def _parity(options: argparse.Namespace) -> int:
     return 0 if engines_agree else FAILED
 
 
-def _network_options(command: argparse.ArgumentParser) -> None:
+def network_options(command: argparse.ArgumentParser) -> None:
+    """A network of any kind, and what its file may leave unsaid."""
     command.add_argument(
         "network", type=Path, metavar="NETWORK", help=".nir, lava-dl's .net, .chip or a run folder"
     )
@@ -147,7 +167,8 @@ def _network_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _input_arguments(command: argparse.ArgumentParser) -> None:
+def input_arguments(command: argparse.ArgumentParser) -> None:
+    """What a network is shown, see ``input_options``."""
     command.add_argument(
         "--input",
         default="random",
@@ -170,7 +191,8 @@ def _input_options_of(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=natural, help="of random input (0)")
 
 
-def _import_options(options: argparse.Namespace) -> Any:
+def import_options(options: argparse.Namespace) -> Any:
+    """What ``network_options`` was told, as `spikeface.networks.opening.ImportOptions`."""
     from dataclasses import fields, replace
 
     from hardware.compiler.nir.nodes import WRITTEN_BY, Conventions
@@ -186,7 +208,8 @@ def _import_options(options: argparse.Namespace) -> Any:
     )
 
 
-def _input_options(options: argparse.Namespace) -> Any:
+def input_options(options: argparse.Namespace) -> Any:
+    """What ``input_arguments`` was told, as `spikeface.networks.inputs.InputOptions`."""
     from spikeface.networks.inputs import InputOptions
 
     return InputOptions(

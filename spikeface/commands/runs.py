@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spikeface.commands.board import LOIHI, add_board_options, board_request
+from spikeface.commands.networks import (
+    import_options,
+    input_arguments,
+    input_options,
+    network_options,
+)
 from spikeface.commands.options import (
     FAILED,
     add_command,
@@ -17,6 +25,7 @@ from spikeface.commands.options import (
     add_resume_option,
     add_set_option,
     natural,
+    positive,
     read_config,
     sensor_size,
     show,
@@ -62,14 +71,39 @@ def add_run_commands(commands: Any) -> None:
 
     run = add_command(commands, "run", _run, "run the test set, or a recording, on the backends")
     run.add_argument("run", type=Path, metavar="RUN")
-    run.add_argument("--on", choices=("simulator", "lava", "both"), default="both")
+    run.add_argument("--on", choices=("simulator", "lava", "both", LOIHI), default="both")
+    run.add_argument(
+        "--timeout", type=positive(float), metavar="S", help="for each run on Loihi (600)"
+    )
+    add_board_options(run)
     run.add_argument("--input", type=Path, metavar="FILE", help="a recording (.bin, v2e's .h5)")
     run.add_argument(
         "--sensor-size", type=sensor_size, metavar="WxH", help="of the camera that made --input"
     )
+    run.add_argument(
+        "--energy-profile",
+        type=Path,
+        metavar="FILE.toml",
+        help="prices of your own device, beside Loihi 1 (configs/energy_example.toml)",
+    )
 
-    report = add_command(commands, "report", _report, "write report.html from what is known so far")
-    report.add_argument("run", type=Path, metavar="RUN")
+    report = add_command(
+        commands, "report", _report, "the page of a run, of a comparison, or of any network file"
+    )
+    network_options(report)
+    input_arguments(report)
+    report.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="a new folder (of a network runs/report-NAME, ...; of the others their own)",
+    )
+    report.add_argument("--markdown", action="store_true", help="report.md too: tables for a paper")
+    report.add_argument(
+        "--parity",
+        choices=("simulator", "lava", "both"),
+        help="of a network file: compare every hop from floats to the chip, too",
+    )
 
 
 def _add_data_options(train: argparse.ArgumentParser) -> None:
@@ -132,7 +166,7 @@ def _train(options: argparse.Namespace) -> int:
     from snn.training import session
     from spikeface.config import to_toml, trained
     from spikeface.errors import ConfigError
-    from spikeface.pages.evtransfer import write_page
+    from spikeface.pages.writing import write_page
     from spikeface.runs import RunFolder
     from spikeface.steps import open_task, train_task
 
@@ -167,14 +201,21 @@ def _quantise(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from spikeface.errors import ConfigError
     from spikeface.runs import RunFolder
     from spikeface.steps import run_recording, run_test_set
     from spikeface.text.summary import recording_lines
 
     run = RunFolder.open(options.run)
+    board = board_request(options)
+    if options.on == LOIHI:
+        return _run_on_loihi(run, board, options)
+    if options.timeout is not None:
+        raise ConfigError("--timeout: only with --on loihi; for Lava it is lava.timeout_s")
     backends = ("simulator", "lava") if options.on == "both" else (options.on,)
+    prices = _prices(options, backends)
     if options.input is None:
-        run_test_set(run, backends=backends)
+        run_test_set(run, backends=backends, prices=prices)
         report = run.read_report()
         show_report(report, options, run=run.path)
         return 0 if "lava" not in backends or report["parity"]["equal"] else FAILED
@@ -183,11 +224,93 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if entry.get("parity", {}).get("equal", True) else FAILED
 
 
+def _run_on_loihi(run: Any, board: Any, options: argparse.Namespace) -> int:
+    from hardware.backends.loihi.run import TIMEOUT_S
+    from spikeface.errors import ConfigError
+    from spikeface.steps.board import plan_test_set_on_loihi, run_test_set_on_loihi
+    from spikeface.text.board import board_lines, plan_lines
+
+    if options.input is not None or options.energy_profile is not None:
+        raise ConfigError(
+            "--on loihi runs clips of the test set and estimates nothing; for a recording: "
+            "spikeface simulate RUN --input FILE --on loihi"
+        )
+    if options.dry_run:
+        plan = plan_test_set_on_loihi(run, board)
+        show(plan, plan_lines(plan), options)
+        return FAILED if plan["refused"] else 0
+    section = run_test_set_on_loihi(run, board, timeout_s=options.timeout or TIMEOUT_S)
+    show(section, board_lines(section), options)
+    return 0 if section["parity"]["equal"] else FAILED
+
+
+def _prices(options: argparse.Namespace, backends: Sequence[str]) -> Any:
+    """What ``--energy-profile`` adds, refused where no energy is estimated."""
+    from spikeface.errors import ConfigError
+    from spikeface.steps.prices import read_prices
+
+    if options.energy_profile is None:
+        return None
+    if options.input is not None or "simulator" not in backends:
+        raise ConfigError(
+            "--energy-profile: energy is estimated of the test set on the simulator; "
+            "leave --input out, and run --on simulator or both"
+        )
+    return read_prices(options.energy_profile)
+
+
 def _report(options: argparse.Namespace) -> int:
-    from spikeface.pages.evtransfer import write_page
+    from spikeface.pages.comparison import COMPARISON, write_comparison_page
+
+    if options.network.is_file():
+        return _report_network(options)
+    if (options.network / COMPARISON).is_file():
+        page = write_comparison_page(options.network, options.out, markdown=options.markdown)
+        show({"page": str(page)}, [f"{'report':<22} {page}"], options)
+        return 0
+    return _report_run(options)
+
+
+def _report_run(options: argparse.Namespace) -> int:
+    from spikeface.pages.writing import page_elsewhere, write_page
     from spikeface.runs import RunFolder
 
-    run = RunFolder.open(options.run)
-    write_page(run)
-    show_report(run.read_report(), options, run=run.path)
+    _refuse_network_options(options)
+    run = RunFolder.open(options.network)
+    if options.out:
+        run = page_elsewhere(run, options.out)
+    write_page(run, markdown=options.markdown)
+    show_report(run.read_report(), options, run=options.out or run.path)
     return 0
+
+
+def _report_network(options: argparse.Namespace) -> int:
+    from spikeface.networks.reporting import report_network
+    from spikeface.runs import new_run_path
+
+    out = options.out or new_run_path(f"report-{options.network.resolve().stem}")
+    compared = {None: (), "both": ("simulator", "lava")}.get(options.parity, (options.parity,))
+    report = report_network(
+        options.network,
+        options.input,
+        out=out,
+        compared=compared,
+        network_options=import_options(options),
+        input_options=input_options(options),
+        timeout_s=options.timeout,
+    )
+    show_report(report, options, run=out)
+    return 0
+
+
+def _refuse_network_options(options: argparse.Namespace) -> None:
+    """An option that would be ignored is an error."""
+    from spikeface.errors import ConfigError
+    from spikeface.networks.inputs import InputOptions
+    from spikeface.networks.opening import ImportOptions
+
+    given = import_options(options) != ImportOptions() or input_options(options) != InputOptions()
+    if given or options.parity or options.input != "random":
+        raise ConfigError(
+            f"{options.network}: a folder; options of networks and inputs are for network files"
+        )

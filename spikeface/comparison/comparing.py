@@ -16,20 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from spikeface.comparison.groups import comparable, grouped, with_one_test
 from spikeface.comparison.picture import pareto
 from spikeface.comparison.points import points_of
 from spikeface.comparison.reading import reading
-from spikeface.comparison.tables import HEADERS, NOTES, cells, markdown, table_rows
+from spikeface.comparison.tables import NOTES, markdown, table_rows, what_was_tested
 from spikeface.errors import OutputError
-from spikeface.figures.style import inline_svg, to_svg
-from spikeface.pages.html import environment
+from spikeface.figures.style import to_svg
+from spikeface.pages.comparison import comparison_page
 from spikeface.runs import write_json, write_text, writing
 
 SCHEMA = "spikeface.comparison/1"
-TEMPLATE = "comparison.html.j2"
 DPI = 160
 
 
@@ -91,35 +88,6 @@ def compare(paths: Sequence[Path], out: Path, *, mark: bool = False) -> dict[str
     write_text(out / "pareto.svg", svg)
     with writing(out / "pareto.png") as temporary:
         picture.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    write_text(out / "report.html", _page(out, result, svg))
+    write_text(out / "report.html", comparison_page(out.resolve().name, result, svg))
     write_json(out / "comparison.json", result)
     return result
-
-
-def what_was_tested(test: dict[str, Any]) -> str:
-    """What everything was tested on, as a sentence."""
-    part = "" if test["recordings"] == test["of"] else f" of {test['of']}"
-    known = f" (SHA-256 {test['sha256'][:12]}...)" if test["sha256"] else ""
-    return (
-        f"Tested on {test['recordings']}{part} recordings of {test['dataset']}{known}, protocol "
-        f"{test['protocol']}, fold {test['fold']}; {len(test['classes'])} classes: "
-        f"{', '.join(test['classes'])}."
-    )
-
-
-def _page(out: Path, result: dict[str, Any], svg: str) -> str:
-    return (
-        environment()
-        .get_template(TEMPLATE)
-        .render(
-            result=result,
-            name=out.resolve().name,
-            test=what_was_tested(result["test"]),
-            headers=HEADERS,
-            rows=[(row, cells(row)) for row in result["rows"]],
-            bases=list(
-                dict.fromkeys(row["energy_basis"] for row in result["rows"] if row["energy_basis"])
-            ),
-            figure=Markup(inline_svg(svg, label="Accuracy against operations and energy")),
-        )
-    )

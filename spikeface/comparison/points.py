@@ -313,13 +313,19 @@ def _chip(run: RunFolder) -> dict[str, Any]:
 
 
 def _loihi(energy: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    values = [r["dynamic_nj"] for r in (energy or {"rows": []})["rows"] if LOIHI in r["device"]]
+    values = [row["dynamic_nj"] for row in _loihi_rows(energy)]
     return (min(values), max(values)) if values else None
 
 
 def _loihi_basis(energy: Mapping[str, Any] | None) -> str:
-    names = [r["device"] for r in (energy or {"rows": []})["rows"] if LOIHI in r["device"]]
+    names = [row["device"] for row in _loihi_rows(energy)]
     return f"dynamic, priced as {' and as '.join(names)}" if names else ""
+
+
+def _loihi_rows(energy: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Those that differ in dynamic energy: the high one only adds what is static."""
+    rows = (energy or {"rows": []})["rows"]
+    return [row for row in rows if LOIHI in row["device"] and row.get("level") != "high"]
 
 
 def _arithmetic(macs: float | None, constant: Constant) -> dict[str, Any]:

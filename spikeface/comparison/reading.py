@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from spikeface.comparison.groups import Group, comparable, dominated_by
-from spikeface.figures.results import wilson_interval
+from spikeface.text.accuracy import wilson_interval
 from spikeface.text.numbers import compact, percent
 
 NAMED = 4  # of several groups in one sentence

@@ -96,6 +96,17 @@ def markdown(rows: Sequence[Mapping[str, Any]], sentences: Sequence[str], test: 
     return "\n".join([*lines, *(f"- {sentence}" for sentence in sentences), ""])
 
 
+def what_was_tested(test: dict[str, Any]) -> str:
+    """What everything was tested on, as a sentence."""
+    part = "" if test["recordings"] == test["of"] else f" of {test['of']}"
+    known = f" (SHA-256 {test['sha256'][:12]}...)" if test["sha256"] else ""
+    return (
+        f"Tested on {test['recordings']}{part} recordings of {test['dataset']}{known}, protocol "
+        f"{test['protocol']}, fold {test['fold']}; {len(test['classes'])} classes: "
+        f"{', '.join(test['classes'])}."
+    )
+
+
 def comparison_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """The table on a terminal, and what it shows."""
     width = max(len(row["name"]) for row in result["rows"]) + 2

@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from spikeface.figures.results import wilson_interval
 from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
+from spikeface.text.accuracy import wilson_interval
 from spikeface.text.numbers import compact
 
 DASHES = ("solid", (0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,20 +32,13 @@ from spikeface.figures.style import (
     styled,
 )
 from spikeface.runs import writing
+from spikeface.text.accuracy import wilson_interval
 from spikeface.text.numbers import compact
 
 STRONG = 0.7  # share of a row from which a cell is dark enough for light text
 MARKED_EPOCHS = 40  # up to so many epochs each gets a dot
 PREVIEW_SUBJECTS = 3
 PREVIEW_DPI = 120
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """95% confidence interval of a share of n independent trials (Wilson 1927)."""
-    z = 1.96
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @styled

@@ -92,27 +92,56 @@ def spike_raster(
         Of an output layer that is read by it; drawn in place of its spikes.
     """
     *hidden, output = layers
-    many = len(hidden) > MANY_LAYERS
     row = 0.18 if membrane is None else 0.26
-    heights = [0.6, *(0.3 if many else 0.75 for _ in hidden), row * len(classes)]
+    figure, last = _raster(frames, {name: layers[name] for name in hidden}, row * len(classes))
+    if membrane is None:
+        _output_panel(last, layers[output].reshape(len(frames), -1), output, classes, label)
+    else:
+        _membrane_panel(last, membrane.reshape(len(frames), -1), output, classes, label)
+    _time_axis(last, len(frames))
+    return figure
+
+
+@styled
+def message_raster(frames: np.ndarray, layers: Mapping[str, np.ndarray]) -> Figure:
+    """Input events per step, and below them the messages of each layer over time, of any network.
+
+    Parameters
+    ----------
+    frames : ndarray of shape (T, ...)
+        Input messages, whole numbers.
+    layers : mapping of str to ndarray of shape (T, ...)
+        Messages of each layer; whatever is not 0 is drawn.
+    """
+    figure, last = _raster(frames, layers, None)
+    _time_axis(last, len(frames))
+    return figure
+
+
+def _raster(
+    frames: np.ndarray, layers: Mapping[str, np.ndarray], below: float | None
+) -> tuple[Figure, Axes]:
+    """Panels of the input and of `layers`, one of height `below` if asked for; and the last."""
+    many = len(layers) > MANY_LAYERS
+    heights = [0.6, *(0.3 if many else 0.75 for _ in layers)]
+    heights += [] if below is None else [below]
     figure = new_figure(0.7 + 1.3 * sum(heights))
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     n_steps = len(frames)
-    events = frames.reshape(n_steps, -1).sum(axis=1)
+    events = np.count_nonzero(frames.reshape(n_steps, -1), axis=1)
     panels[0].bar(range(n_steps), events, width=0.85, color=GREY)
     panels[0].set_title("input: events per step", fontsize=9)
     panels[0].yaxis.set_major_locator(MaxNLocator(2, integer=True))
     panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
-    for axes, name in zip(panels[1:-1], hidden, strict=True):
-        _hidden_panel(axes, layers[name].reshape(n_steps, -1), name)
-    if membrane is None:
-        _output_panel(panels[-1], layers[output].reshape(n_steps, -1), output, classes, label)
-    else:
-        _membrane_panel(panels[-1], membrane.reshape(n_steps, -1), output, classes, label)
-    panels[-1].set_xlim(-0.5, n_steps - 0.5)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    panels[-1].set_xlabel("time step, counted from 0")
-    return figure
+    for axes, (name, spikes) in zip(panels[1:], layers.items(), strict=False):
+        _hidden_panel(axes, spikes.reshape(n_steps, -1), name)
+    return figure, panels[-1]
+
+
+def _time_axis(axes: Axes, n_steps: int) -> None:
+    axes.set_xlim(-0.5, n_steps - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("time step, counted from 0")
 
 
 def polarity_image(counts: np.ndarray, *, full: int) -> np.ndarray:
@@ -201,7 +230,7 @@ def _membrane_panel(
 def _show_spikes(axes: Axes, spikes: np.ndarray) -> None:
     """Spikes as an image: transparent where nothing happens, small for any number of them."""
     image = np.zeros((*spikes.T.shape, 4))
-    image[spikes.T > 0] = (*to_rgb(SPIKE), 1)
+    image[spikes.T != 0] = (*to_rgb(SPIKE), 1)
     axes.imshow(image, aspect="auto", interpolation="none", zorder=2)
     if len(spikes) <= STEPS_WITH_LINES:
         for step in range(1, len(spikes)):

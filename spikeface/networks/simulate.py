@@ -13,10 +13,12 @@ import numpy as np
 from hardware.analysis.metrics import input_spikes, layer_activity
 from hardware.backends.backend import Backend, ChipRun, every
 from hardware.backends.lava.backend import LavaBackend
+from hardware.backends.loihi.hosts import BoardRequest
 from hardware.backends.reference import Reference
 from hardware.backends.simulator.backend import Simulator
 from snn.files import replacing
 from spikeface.errors import ConfigError, OutputError
+from spikeface.networks.board import board_plan, measure
 from spikeface.networks.inputs import InputOptions, load_input
 from spikeface.networks.opening import ImportOptions, open_network
 from spikeface.progress import progress_bar
@@ -32,6 +34,7 @@ def simulate(
     network_options: ImportOptions | None = None,
     input_options: InputOptions | None = None,
     timeout_s: float = 300,
+    board: BoardRequest | None = None,
 ) -> dict[str, Any]:
     """Run a network and count.
 
@@ -41,13 +44,16 @@ def simulate(
         A network file or a run folder, see `spikeface.networks.opening.open_network`.
     source : str
         See `spikeface.networks.inputs.load_input`.
-    backend : {"simulator", "reference", "lava"}
+    backend : {"simulator", "reference", "lava", "loihi"}
+        On a board the section has one more, ``loihi``: what was measured and how it compares.
     strict : bool
-        Stop where a chip would wrap, saturate or cut a value; not on Lava.
+        Stop where a chip would wrap, saturate or cut a value; not on Lava or a board.
     save : Path, optional
         A new ``.npz`` for ``input``, ``output`` and the messages of every layer, ``spikes:NAME``.
     timeout_s : float
-        Limit for Lava, in seconds.
+        Limit for Lava, in seconds; on a board for each run of its plan.
+    board : BoardRequest, optional
+        Which board.
 
     Raises
     ------
@@ -62,14 +68,21 @@ def simulate(
         raise OutputError(f"{save}: there is no folder {save.parent}")
     if strict and backend == "lava":
         raise ConfigError("--strict: Lava does not look; run it on the simulator, which is equal")
+    if strict and backend == "loihi":
+        raise ConfigError("--strict: a board does not look; run it on the simulator first")
     opened = open_network(path, network_options)
     network = opened.chip
     spikes = load_input(source, network, input_options)
     probes = every(network, "spikes") if save else ()
-    with progress_bar(len(spikes), backend, "sample") as advance:
-        run = _backend(backend, strict, timeout_s).run(
-            network, spikes, probes=probes, progress=advance
-        )
+    on_board: dict[str, Any] = {}
+    if backend == "loihi":
+        run, measured = measure(network, spikes, request=board, timeout_s=timeout_s)
+        on_board = {"loihi": measured, "tag": measured["tag"]}
+    else:
+        with progress_bar(len(spikes), backend, "sample") as advance:
+            run = _backend(backend, strict, timeout_s).run(
+                network, spikes, probes=probes, progress=advance
+            )
     if save:
         _save(save, spikes, run)
     n_steps = spikes.shape[1]
@@ -90,7 +103,22 @@ def simulate(
         "readout": network.readout,
         "output": run.output.tolist(),
         "answers": run.prediction.tolist(),
-    }
+    } | on_board
+
+
+def plan_on_board(
+    path: Path,
+    source: str,
+    *,
+    board: BoardRequest | None = None,
+    network_options: ImportOptions | None = None,
+    input_options: InputOptions | None = None,
+) -> dict[str, Any]:
+    """What `simulate` would do on a board, without one: see `board_plan`."""
+    network = open_network(path, network_options).chip
+    spikes = load_input(source, network, input_options)
+    plan = board_plan(network, n_samples=len(spikes), n_steps=spikes.shape[1], request=board)
+    return {"network": str(path), "input": source} | plan
 
 
 def _backend(name: str, strict: bool, timeout_s: float) -> Backend:
@@ -100,7 +128,7 @@ def _backend(name: str, strict: bool, timeout_s: float) -> Backend:
 
 
 def _save(path: Path, spikes: np.ndarray, run: ChipRun) -> None:
-    arrays = {f"spikes:{name}": trace for (name, _), trace in run.traces.items()}
+    arrays = {f"{variable}:{name}": trace for (name, variable), trace in run.traces.items()}
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, input=spikes, output=run.output, **arrays)

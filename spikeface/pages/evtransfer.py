@@ -1,11 +1,10 @@
-"""``report.html`` of reconstruction and transfer runs, and the page of the whole pipeline.
+"""What the pages of reconstruction and transfer runs and of the whole pipeline show.
 
->>> write_page(RunFolder.open(Path("runs/gan")))
+>>> reconstruction_content(run, run.read_report()).elements["sheet"]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -15,140 +14,82 @@ from markupsafe import Markup
 from spikeface.errors import RunFolderError
 from spikeface.figures.evtransfer import inline_png, quality_curve, save_sheet
 from spikeface.figures.results import accuracy_bars, confusion_matrix, learning_curve
-from spikeface.figures.style import inline_svg, to_svg
-from spikeface.pages.html import environment
-from spikeface.pages.report import AccuracyRow, accuracy_rows, read_json, read_metrics, write_report
-from spikeface.runs import RunFolder, write_text
+from spikeface.figures.style import to_svg
+from spikeface.pages.content import Content, Picture, read_metrics
+from spikeface.runs import RunFolder
+from spikeface.text.accuracy import accuracy_rows
 
-TEMPLATES = {"reconstruction": "reconstruction.html.j2", "transfer": "transfer.html.j2"}
-OVERVIEW = "evtransfer.html.j2"
 SHEET = "sheet.png"
-SHOWN_ACCURACIES = (
-    "majority", "baseline_event_count", "baseline_ridge", "per_clip", "per_recording",
-)  # fmt: skip
 
 
-def write_page(run: RunFolder) -> None:
-    """Write ``report.html`` and ``figures/`` of a run of any task.
-
-    Raises
-    ------
-    RunFolderError
-        When the report lacks what the run has to say, or the folder cannot be written.
-    """
-    report = run.read_report()
-    task = report.get("task", "spiking")
-    if task == "evtransfer":
-        write_overview(run)
-        return
-    if task == "conversion":
-        from spikeface.pages.conversion import write_conversion_page  # which builds on this file
-
-        write_conversion_page(run)
-        return
-    if task not in TEMPLATES:
-        write_report(run)
-        return
-    with run.step("report"):
-        run.figures.mkdir(exist_ok=True)
-        figures, files = {}, {}
-        for name, label, svg in _figures(run, report):
-            write_text(run.figures / f"{name}.svg", svg)
-            figures[name] = Markup(inline_svg(svg, label=label))
-            files[name] = f"{run.figures.name}/{name}.svg"
-        if task == "reconstruction":
-            figures["sheet"] = sheet_element(run)
-            files["sheet"] = f"{run.figures.name}/{SHEET}"
-        page = render(run, report, TEMPLATES[task], figures, commands=_commands(run, report))
-        write_text(run.page, page)
-        run.update_report(figures=files, folder=str(run.path.resolve()))
+def reconstruction_content(run: RunFolder, report: dict[str, Any]) -> Content:
+    """The page of a reconstruction."""
+    figure = quality_curve(read_metrics(run), report["reconstruction"]["mean_face"])
+    label = "Quality of held-out faces by epoch"
+    return Content(
+        template="reconstruction.html.j2",
+        pictures=(Picture("quality", label, to_svg(figure, salt="quality")),),
+        commands=_commands(run, report),
+        elements={"sheet": sheet_element(run, run)},
+        files={"sheet": f"{run.figures.name}/{SHEET}"},
+    )
 
 
-def sheet_element(run: RunFolder) -> Markup:
+def transfer_content(run: RunFolder, report: dict[str, Any]) -> Content:
+    """The page of a classifier on images."""
+    accuracy, rows = report["accuracy"], accuracy_rows(report)
+    bars = accuracy_bars([(r.label, r.value, r.n) for r in rows], chance=accuracy["chance"])
+    curve = learning_curve(
+        read_metrics(run), chance=accuracy["chance"], best_epoch=report["training"]["best_epoch"]
+    )
+    counts = np.array(report["confusion_float"]["rows_are_true_classes"])
+    matrix = confusion_matrix(counts, report["data"]["classes"])
+    return Content(
+        template="transfer.html.j2",
+        pictures=(
+            Picture("accuracy", "Test accuracies as bars", to_svg(bars, salt="accuracy")),
+            Picture("learning", "Accuracy and loss by epoch", to_svg(curve, salt="learning")),
+            Picture("confusion", "Confusion matrix of the test set", to_svg(matrix, salt="cm")),
+        ),
+        commands=_commands(run, report),
+        values={"accuracies": rows},
+    )
+
+
+def overview_content(run: RunFolder, report: dict[str, Any]) -> Content:
+    """The page of the whole pipeline, from its ``report.json`` and the runs in it."""
+    trivial = accuracy_rows(report)
+    rows = [(row.label, row.value, row.n) for row in trivial]
+    rows += [
+        (f"network, {row['run']}", row["recording_accuracy"], row["recordings"])
+        for row in report["classifiers"]["rows"]
+    ]
+    bars = accuracy_bars(rows, chance=report["accuracy"]["chance"])
+    asked = run.config.read_text(encoding="utf-8")
+    quick = ["--quick"] if "quick = true" in asked else []
+    return Content(
+        template="evtransfer.html.j2",
+        pictures=(Picture("overview", "Test accuracies as bars", to_svg(bars, salt="overview")),),
+        commands=[["spikeface", "evtransfer", *quick, "--out", run.path.resolve().name]],
+        values={"accuracies": trivial},
+        elements={"sheet": sheet_element(RunFolder.open(run.path / "gan"), run)},
+        files={"sheet": f"{run.figures.name}/{SHEET}"},
+    )
+
+
+def sheet_element(run: RunFolder, shown_in: RunFolder) -> Markup:
     """The sheet of examples of a reconstruction, drawn to ``figures/`` and for a page."""
     try:
         with np.load(run.need(run.samples, "train"), allow_pickle=False) as kept:
             sheet = kept["sheet"]
     except (OSError, KeyError, ValueError) as error:
         raise RunFolderError(f"{run.samples}: holds no examples ({error}); train again") from error
-    run.figures.mkdir(exist_ok=True)
-    save_sheet(run.figures / SHEET, sheet)
+    shown_in.figures.mkdir(exist_ok=True)
+    save_sheet(shown_in.figures / SHEET, sheet)
     return inline_png(
-        run.figures / SHEET,
+        shown_in.figures / SHEET,
         label="Examples in columns: image of events, reconstructed face, true face",
     )
-
-
-def write_overview(run: RunFolder) -> None:
-    """Write ``report.html`` of the whole pipeline from its ``report.json`` and the runs in it."""
-    report = run.read_report()
-    rows = [(row.label, row.value, row.n) for row in shown_rows(report)]
-    rows += [
-        (f"network, {row['run']}", row["recording_accuracy"], row["recordings"])
-        for row in report["classifiers"]["rows"]
-    ]
-    svg = to_svg(accuracy_bars(rows, chance=report["accuracy"]["chance"]), salt="overview")
-    run.figures.mkdir(exist_ok=True)
-    write_text(run.figures / "overview.svg", svg)
-    sheet = sheet_element(RunFolder.open(run.path / "gan"))
-    figures = {
-        "overview": Markup(inline_svg(svg, label="Test accuracies as bars")),
-        "sheet": sheet,
-    }
-    asked = run.config.read_text(encoding="utf-8")
-    quick = ["--quick"] if "quick = true" in asked else []
-    commands = [["spikeface", "evtransfer", *quick, "--out", run.path.resolve().name]]
-    write_text(run.page, render(run, report, OVERVIEW, figures, commands=commands))
-    run.update_report(folder=str(run.path.resolve()))
-
-
-def render(
-    run: RunFolder,
-    report: dict[str, Any],
-    template: str,
-    figures: dict[str, Markup],
-    **values: Any,
-) -> str:
-    """A page of a run from one of the templates that extend ``evtransfer_base.html.j2``."""
-    return (
-        environment()
-        .get_template(template)
-        .render(
-            report=report,
-            figures=figures,
-            accuracies=shown_rows(report),
-            where=read_json(run.path / "environment.json"),
-            config=run.config.read_text(encoding="utf-8"),
-            **values,
-        )
-    )
-
-
-def shown_rows(report: dict[str, Any]) -> list[AccuracyRow]:
-    """Accuracies of a classifier on images, baselines first."""
-    known = report.get("accuracy", {})
-    kept = {key: known[key] for key in SHOWN_ACCURACIES if key in known}
-    return accuracy_rows({"accuracy": kept})
-
-
-def _figures(run: RunFolder, report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Name, description and SVG of each figure."""
-    metrics = read_metrics(run)
-    if report["task"] == "reconstruction":
-        figure = quality_curve(metrics, report["reconstruction"]["mean_face"])
-        yield "quality", "Quality of held-out faces by epoch", to_svg(figure, salt="quality")
-        return
-    accuracy, classes = report["accuracy"], report["data"]["classes"]
-    rows = [(row.label, row.value, row.n) for row in shown_rows(report)]
-    figure = accuracy_bars(rows, chance=accuracy["chance"])
-    yield "accuracy", "Test accuracies as bars", to_svg(figure, salt="accuracy")
-    figure = learning_curve(
-        metrics, chance=accuracy["chance"], best_epoch=report["training"]["best_epoch"]
-    )
-    yield "learning", "Accuracy and loss by epoch", to_svg(figure, salt="learning")
-    counts = np.array(report["confusion_float"]["rows_are_true_classes"])
-    figure = confusion_matrix(counts, classes)
-    yield "confusion", "Confusion matrix of the test set", to_svg(figure, salt="confusion")
 
 
 def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:

@@ -7,7 +7,15 @@ from pathlib import PurePath
 
 import jinja2
 
-from spikeface.text.numbers import percent, small, three_figures, whole
+from spikeface.text.numbers import (
+    compact,
+    energy_text,
+    percent,
+    quantity,
+    small,
+    three_figures,
+    whole,
+)
 
 
 def environment() -> jinja2.Environment:
@@ -24,6 +32,9 @@ def environment() -> jinja2.Environment:
         "whole": whole,
         "figures3": three_figures,
         "small": small,
+        "compact": compact,
+        "quantity": quantity,
+        "energy": energy_text,
         "file_name": lambda path: PurePath(path).name,
         "command": shlex.join,
     }

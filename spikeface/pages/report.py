@@ -1,36 +1,25 @@
-"""``report.html`` of a run folder: one self-contained page, whatever is known so far.
+"""What the page of a spiking network's run shows, whatever is known of it so far.
 
-The page holds no script and loads nothing: figures are part of it. The same figures are written
-as SVG files to ``figures/``.
-
->>> write_report(RunFolder.open(Path("runs/demo")))
+>>> spiking_content(run, run.read_report()).template
+'report.html.j2'
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 
 from hardware.chip.storage import load_network
 from spikeface.errors import RunFolderError
-from spikeface.figures.results import (
-    accuracy_bars,
-    confusion_matrix,
-    layer_bars,
-    learning_curve,
-    wilson_interval,
-)
+from spikeface.figures.results import accuracy_bars, confusion_matrix, learning_curve
 from spikeface.figures.spikes import input_strip, spike_raster
-from spikeface.figures.style import inline_svg, to_svg
-from spikeface.pages.html import environment
-from spikeface.runs import MEMBRANE, SCHEMA, RunFolder, write_text
-from spikeface.text.summary import ACCURACIES
+from spikeface.figures.style import to_svg
+from spikeface.pages.content import Content, Picture, analysis_pictures, read_metrics
+from spikeface.runs import MEMBRANE, RunFolder
+from spikeface.text.accuracy import accuracy_rows
 
 TEMPLATE = "report.html.j2"
 WINDOWS_LISTED = 20  # of a recording; all of them are in report.json
@@ -56,86 +45,53 @@ class Sample(NamedTuple):
         return output.sum(axis=0, dtype=int).ravel().tolist()
 
 
-class AccuracyRow(NamedTuple):
-    """One line of the accuracy table; without n there is no interval."""
-
-    label: str
-    value: float
-    tag: str
-    n: int | None
-    interval: tuple[float, float] | None
-
-
-def write_report(run: RunFolder) -> None:
-    """Write ``report.html`` and ``figures/``, and say in ``report.json`` where they are.
-
-    Parameters
-    ----------
-    run : RunFolder
-        Sections that ``report.json`` lacks are left out of the page, with the command that adds
-        them.
+def spiking_content(run: RunFolder, report: dict[str, Any]) -> Content:
+    """The page of a spiking network, or of its artificial twin.
 
     Raises
     ------
     RunFolderError
-        When the report has another schema, or the folder cannot be read or written.
+        When ``samples.npz`` does not fit ``network.chip``.
     """
-    with run.step("report"):
-        report = run.read_report()
-        if report.get("schema") != SCHEMA:
-            raise RunFolderError(
-                f"{run.report}: expected schema {SCHEMA!r}, found {report.get('schema')!r}; "
-                "make the run again with this version"
-            )
-        sample = _read_sample(run)
-        files = {}
-        inline = {}
-        for name, label, svg in _draw(report, read_metrics(run), sample):
-            run.figures.mkdir(exist_ok=True)
-            write_text(run.figures / f"{name}.svg", svg)
-            files[name] = f"{run.figures.name}/{name}.svg"
-            inline[name] = Markup(inline_svg(svg, label=label))
-        write_text(run.page, _render(run, report, inline, sample))
-        run.update_report(figures=files, folder=str(run.path.resolve()))
-
-
-def accuracy_rows(report: dict[str, Any]) -> list[AccuracyRow]:
-    """The accuracies that are known, baselines first."""
-    rows = []
-    for key, label in ACCURACIES:
-        entry = report.get("accuracy", {}).get(key)
-        if entry:
-            n = entry.get("n")
-            interval = wilson_interval(entry["value"], n) if n else None
-            rows.append(AccuracyRow(label, entry["value"], entry["tag"], n, interval))
-    return rows
+    sample = _read_sample(run)
+    return Content(
+        template=TEMPLATE,
+        pictures=tuple(_draw(report, read_metrics(run), sample)),
+        commands=_commands(run, report),
+        values={
+            "sample": sample,
+            "accuracies": accuracy_rows(report),
+            "windows_listed": WINDOWS_LISTED,
+        },
+    )
 
 
 def _draw(
     report: dict[str, Any], metrics: list[dict[str, float]], sample: Sample | None
-) -> Iterator[tuple[str, str, str]]:
-    """Name, description and SVG of each figure that the report has the numbers for."""
+) -> Iterator[Picture]:
+    """Each figure that the report has the numbers for."""
     classes = report.get("data", {}).get("classes", [])
     accuracy = report.get("accuracy")
     if accuracy:
         rows = [(row.label, row.value, row.n) for row in accuracy_rows(report)]
         figure = accuracy_bars(rows, chance=accuracy["chance"])
-        yield "accuracy", "Test accuracies as bars", to_svg(figure, salt="accuracy")
+        yield Picture("accuracy", "Test accuracies as bars", to_svg(figure, salt="accuracy"))
     if metrics:
         figure = learning_curve(
             metrics,
             chance=accuracy["chance"] if accuracy else None,
             best_epoch=report.get("training", {}).get("best_epoch"),
         )
-        yield "learning", "Accuracy and loss by epoch", to_svg(figure, salt="learning")
+        yield Picture("learning", "Accuracy and loss by epoch", to_svg(figure, salt="learning"))
     answers = report.get("confusion", report.get("confusion_float"))
     if answers:
         counts = np.array(answers["rows_are_true_classes"])
         figure = confusion_matrix(counts, classes)
-        yield "confusion", "Confusion matrix of the test clips", to_svg(figure, salt="confusion")
+        label = "Confusion matrix of the test clips"
+        yield Picture("confusion", label, to_svg(figure, salt="confusion"))
     if sample:
         figure = input_strip(sample.frames)
-        yield "input", "Input of one clip, step by step", to_svg(figure, salt="input")
+        yield Picture("input", "Input of one clip, step by step", to_svg(figure, salt="input"))
         figure = spike_raster(
             sample.frames,
             sample.layers,
@@ -143,19 +99,8 @@ def _draw(
             label=sample.label,
             membrane=sample.membrane,
         )
-        yield "raster", "Spikes of one clip, layer by layer", to_svg(figure, salt="raster")
-    if "spikes" in report:
-        spikes = report["spikes"]
-        figure = layer_bars(spikes["layers"], input_spikes=spikes["input_spikes"])
-        yield "layers", "Spikes and synaptic operations by layer", to_svg(figure, salt="layers")
-
-
-def read_metrics(run: RunFolder) -> list[dict[str, float]]:
-    """The rows of ``metrics.csv``, none where there is no such file."""
-    if not run.metrics.is_file():
-        return []
-    with run.metrics.open(newline="", encoding="utf-8") as file:
-        return [{key: float(v) for key, v in row.items()} for row in csv.DictReader(file)]
+        yield Picture("raster", "Spikes of one clip, layer by layer", to_svg(figure, salt="raster"))
+    yield from analysis_pictures(report)
 
 
 def _read_sample(run: RunFolder) -> Sample | None:
@@ -183,25 +128,6 @@ def _unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.unpackbits(packed, axis=-1, count=shape[-1]).reshape(-1, *shape)
 
 
-def _render(
-    run: RunFolder, report: dict[str, Any], figures: dict[str, Markup], sample: Sample | None
-) -> str:
-    return (
-        environment()
-        .get_template(TEMPLATE)
-        .render(
-            report=report,
-            figures=figures,
-            sample=sample,
-            accuracies=accuracy_rows(report),
-            windows_listed=WINDOWS_LISTED,
-            commands=_commands(run, report),
-            where=read_json(run.path / "environment.json"),
-            config=run.config.read_text(encoding="utf-8"),
-        )
-    )
-
-
 def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:
     """What to type to get this run again, from its ``config.toml``."""
     name = run.path.resolve().name
@@ -217,8 +143,3 @@ def _commands(run: RunFolder, report: dict[str, Any]) -> list[list[str]]:
         commands += [["spikeface", "quantise", name], ["spikeface", "run", name]]
         commands += [["spikeface", "run", name, "--input", file] for file in recordings]
     return [*commands, ["spikeface", "report", name]]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file, empty where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

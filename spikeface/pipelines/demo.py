@@ -15,7 +15,7 @@ from snn.events.datasets import load_event_set
 from spikeface import steps
 from spikeface.config import CONFIGS, Config, load_config, to_toml
 from spikeface.figures.results import save_faces_preview
-from spikeface.pages.report import write_report
+from spikeface.pages.writing import write_page
 from spikeface.runs import RunFolder
 
 DATA = "faces.h5"
@@ -59,7 +59,7 @@ def demo(path: Path, config: Config, *, resume: bool = False) -> dict[str, Any]:
             f"run {config.lava.samples} clips on Lava's CPU simulator",
             lambda: steps.run_test_set(run, backends=["lava"]),
         ),
-        ("report", "write the report", lambda: write_report(run)),
+        ("report", "write the report", lambda: write_page(run)),
     ]
     for number, (name, text, action) in enumerate(todo, start=1):
         if run.is_done(name):

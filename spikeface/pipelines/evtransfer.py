@@ -33,7 +33,7 @@ from spikeface.config import (
 )
 from spikeface.errors import ConfigError
 from spikeface.figures.results import save_faces_preview
-from spikeface.pages.evtransfer import write_overview, write_page
+from spikeface.pages.writing import write_page
 from spikeface.runs import RunFolder, writing
 from spikeface.steps.images import ImageData, open_images
 
@@ -216,4 +216,4 @@ def _report(pipeline: Pipeline, names: Sequence[str], seconds: float) -> None:
         classifiers={"tag": "simulated", "rows": rows},
         host_seconds=seconds,
     )
-    write_overview(run)
+    write_page(run)

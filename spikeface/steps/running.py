@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hardware.analysis.metrics import observe
 from hardware.analysis.parity import first_divergence
 from hardware.backends.backend import Backend, ChipRun, every, spoken
 from hardware.backends.lava.backend import LavaBackend
@@ -22,21 +23,36 @@ from spikeface.errors import RunFolderError
 from spikeface.networks.inputs import windows
 from spikeface.progress import progress_bar
 from spikeface.runs import MEMBRANE, RunFolder
-from spikeface.steps.sections import activity_section, energy_section, parity_section, simulated
+from spikeface.steps.prices import Prices
+from spikeface.steps.sections import (
+    activity_section,
+    energy_section,
+    metrics_section,
+    parity_section,
+    simulated,
+)
 from spikeface.steps.sources import open_test_clips
 
 SAMPLES_KEPT = 3  # clips whose spikes are kept for pictures
 
 
-def run_test_set(run: RunFolder, *, backends: Sequence[str] = ("simulator", "lava")) -> None:
-    """Run the test clips: all on the simulator, a few on Lava, and compare these spike by spike."""
+def run_test_set(
+    run: RunFolder,
+    *,
+    backends: Sequence[str] = ("simulator", "lava"),
+    prices: Prices | None = None,
+) -> None:
+    """Run the test clips: all on the simulator, a few on Lava, and compare these spike by spike.
+
+    `prices` are those of the energy that is estimated from the simulator's counts.
+    """
     config = load_config(run.config)
     network = load_network(run.need(run.chip, "quantise"))
     report = run.read_report()
-    frames, labels = _test_clips(report, config, network)
+    frames, labels = test_clips(report, config, network)
     if "simulator" in backends:
         with run.step("simulator"):
-            _run_simulator(run, network, frames, labels)
+            _run_simulator(run, network, frames, labels, prices)
     if "lava" in backends:
         with run.step("lava"):
             _run_lava(run, network, frames, labels, config)
@@ -87,19 +103,27 @@ def run_recording(
 
 
 def _run_simulator(
-    run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray
+    run: RunFolder,
+    network: ChipNetwork,
+    frames: np.ndarray,
+    labels: np.ndarray,
+    prices: Prices | None,
 ) -> None:
     with progress_bar(len(frames), "integer simulator", "clip") as advance:
         result = Simulator().run(network, frames, progress=advance)
+    with progress_bar(len(frames), "step by step", "clip") as advance:
+        seen = observe(network, frames, progress=advance)
     _keep_samples(run, network, frames, labels)
     _record_predictions(run, result, labels)
     run.update_report(
         spikes=activity_section(network, result, frames.shape[1]),
+        metrics=metrics_section(network, seen),
         energy=energy_section(
             network,
             result,
             n_steps=frames.shape[1],
             duration_s=frames.shape[1] * network.metadata["dt_us"] * 1e-6,
+            prices=prices,
         ),
         simulator={"host_seconds": result.wall_s, "versions": dict(result.versions)},
     )
@@ -131,7 +155,7 @@ def _keep_samples(
     run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray
 ) -> None:
     """Keep the spikes of a few clips, packed to bits, and the membrane that is their answer."""
-    chosen = _spread(len(frames), SAMPLES_KEPT)
+    chosen = spread(len(frames), SAMPLES_KEPT)
     result = Simulator().run(network, frames[chosen], probes=spoken(network))
     kept = {
         name: np.packbits(result.traces[name, "spikes"], axis=-1)
@@ -145,7 +169,7 @@ def _keep_samples(
 def _run_lava(
     run: RunFolder, network: ChipNetwork, frames: np.ndarray, labels: np.ndarray, config: Config
 ) -> None:
-    chosen = _spread(len(frames), config.lava.samples)
+    chosen = spread(len(frames), config.lava.samples)
     probes = spoken(network)
     expected = Simulator().run(network, frames[chosen], probes=probes)
     with progress_bar(len(chosen), "Lava, fixed point", "clip") as advance:
@@ -174,7 +198,7 @@ def _run_lava(
     )
 
 
-def _spread(n: int, count: int) -> np.ndarray:
+def spread(n: int, count: int) -> np.ndarray:
     """Indices of a few clips from the first to the last: different classes and subjects."""
     return np.linspace(0, n - 1, min(count, n)).astype(int)
 
@@ -183,7 +207,7 @@ def _backend(name: str, config: Config) -> Backend:
     return Simulator() if name == "simulator" else LavaBackend(timeout_s=config.lava.timeout_s)
 
 
-def _test_clips(
+def test_clips(
     report: dict[str, Any], config: Config, network: ChipNetwork
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames and labels of the clips this run was tested on, when they are still those."""

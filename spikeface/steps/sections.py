@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from hardware.analysis.energy import LIMITS, constants, estimate
-from hardware.analysis.metrics import input_spikes, layer_activity
+from hardware.analysis.energy import LIMITS, EnergyRow, constants, crossover, estimate
+from hardware.analysis.metrics import Observed, input_spikes, layer_activity, metrics_of
 from hardware.analysis.parity import Divergence
 from hardware.backends.backend import ChipRun
 from hardware.chip.network import ChipNetwork
+from spikeface.steps.prices import Prices
 
 
 def simulated(value: float, **context: Any) -> dict[str, Any]:
@@ -29,19 +31,38 @@ def activity_section(network: ChipNetwork, result: ChipRun, n_steps: int) -> dic
     }
 
 
+def metrics_section(network: ChipNetwork, seen: Observed) -> dict[str, Any]:
+    """NeuroBench's metrics, and the spikes of every layer in every step."""
+    return metrics_of(network, seen).as_dict()
+
+
 def energy_section(
-    network: ChipNetwork, result: ChipRun, *, n_steps: int, duration_s: float
+    network: ChipNetwork,
+    result: ChipRun,
+    *,
+    n_steps: int,
+    duration_s: float,
+    prices: Prices | None = None,
 ) -> dict[str, Any]:
     """Estimated energy per clip, with the source of every constant and what is left out."""
-    rows = estimate(
-        layer_activity(network, result, n_steps), n_steps=n_steps, duration_s=duration_s
-    )
+    prices = prices or Prices()
+    activity = layer_activity(network, result, n_steps)
+    rows = estimate(activity, n_steps=n_steps, duration_s=duration_s, profiles=prices.profiles)
+    balance = crossover(activity, n_steps)
+    return energy_table(rows, balance, prices) | {"per": f"clip of {duration_s:g} s"}
+
+
+def energy_table(
+    rows: Sequence[EnergyRow], balance: dict[str, Any], prices: Prices
+) -> dict[str, Any]:
+    """Rows with the constants behind them, their limits, and what others measured."""
     return {
         "tag": "estimated",
-        "per": f"clip of {duration_s:g} s",
         "rows": [row.as_dict() for row in rows],
-        "constants": [vars(constant) for constant in constants()],
-        "limits": list(LIMITS),
+        "constants": [constant.as_dict() for constant in constants(prices.profiles)],
+        "limits": [*LIMITS, balance["statement"]],
+        "crossover": balance,
+        "anchors": [anchor.as_dict() for anchor in prices.anchors],
     }
 
 

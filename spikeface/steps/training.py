@@ -20,6 +20,7 @@ from snn.training import train as train_network
 from spikeface.config import Config
 from spikeface.progress import Advance, progress_bar
 from spikeface.runs import RunFolder
+from spikeface.steps.fitting import warn_if_unfit
 from spikeface.steps.sections import simulated
 from spikeface.steps.sources import TrainingData, open_training_data
 
@@ -50,6 +51,8 @@ def train(
         _train(network, data, config, Path(os.devnull))
         evaluate(network, data.clips["test"])
         return
+    if isinstance(network, SpikingNetwork):
+        warn_if_unfit(network.layers, data.input_shape)
     started = time.perf_counter()
     with run.step("train"):
         n_clips = len(data.clips["train"])

@@ -45,5 +45,24 @@ def compact(value: float) -> str:
     return f"{value:.3g}"
 
 
+def quantity(value: float | str | None) -> str:
+    """A number of any size or a word: whole ones with separators, others to three figures."""
+    if isinstance(value, str):
+        return value
+    if not _known(value):
+        return MISSING
+    return whole(value) if value == int(value) else three_figures(value)
+
+
+def energy_text(energy_nj: float | None) -> str:
+    """An energy in nanojoules in the unit that suits it."""
+    if not _known(energy_nj):
+        return MISSING
+    for size, unit in ((1e9, "J"), (1e6, "mJ"), (1e3, "µJ"), (1, "nJ")):
+        if abs(energy_nj) >= 0.9995 * size:
+            return f"{energy_nj / size:,.3g} {unit}"
+    return f"{energy_nj:.3g} nJ"
+
+
 def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)

@@ -6,18 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spikeface.text.accuracy import ACCURACIES
 from spikeface.text.conversion import conversion_lines
-
-ACCURACIES = (
-    ("majority", "always one class"),
-    ("baseline_event_count", "event count only"),
-    ("baseline_ridge", "ridge on count maps"),
-    ("float", "network, float"),
-    ("per_clip", "network, by clip"),
-    ("per_recording", "network, by recording"),
-    ("integer", "network, integer"),
-    ("lava", "network, on Lava"),
-)
+from spikeface.text.numbers import energy_text
 
 
 def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str]:
@@ -134,7 +125,7 @@ def simulation_lines(section: dict[str, Any]) -> list[str]:
         *_assumed(section),
         f"{section['samples']} sample(s) of {section['n_steps']} steps on {section['backend']}, "
         f"{1e3 * section['host_seconds'] / section['samples']:.2f} ms each on this computer; "
-        "counts per sample, simulated",
+        f"counts per sample, {section['tag']}",
         head,
     ]
     for row in section["layers"]:
@@ -196,12 +187,32 @@ def _activity(report: dict[str, Any]) -> Iterator[str]:
             f"{'synaptic operations':<22} {section['synaptic_operations']:>9,.0f}   "
             f"simulated; {share:.1%} of the dense ones"
         )
-    for row in report.get("energy", {}).get("rows", []):
-        static = "" if row["static_nj"] is None else f" + {row['static_nj'] / 1e6:.1f} mJ static"
+    if "energy" in report:
+        yield from _energy(report["energy"])
+
+
+def _energy(section: dict[str, Any]) -> Iterator[str]:
+    """Static, dynamic and total apart, and where the prices are from."""
+    rows, level = section["rows"], {"low", "nominal", "high"}
+    names = [
+        f"{row['device']} ({row['level']})" if row.get("level") in level else row["device"]
+        for row in rows
+    ]
+    width = max(22, *(len(name) + 3 for name in names))
+    head = f"energy per {section['per']}, estimated"
+    yield f"{head:<{width}}{'dynamic':>12}{'static':>12}{'total':>12}"
+    for name, row in zip(names, rows, strict=True):
+        static = "left out" if row["static_nj"] is None else energy_text(row["static_nj"])
         yield (
-            f"{'energy per clip':<22} {row['dynamic_nj'] / 1e3:>9,.1f} µJ{static}   "
-            f"estimated: {row['device']}"
+            f"  {name:<{width - 2}}{energy_text(row['dynamic_nj']):>12}{static:>12}"
+            f"{energy_text(row['total_nj']):>12}"
         )
+    sources = ((c["source"], c.get("evidence", "secondary")) for c in section["constants"])
+    for source, evidence in dict.fromkeys(sources):
+        yield f"  source ({evidence}): {source}"
+    yield "  Loihi 2 is not priced: no energy per operation has been published for it"
+    if "crossover" in section:
+        yield f"  {section['crossover']['statement']}"
 
 
 def _parity(report: dict[str, Any]) -> Iterator[str]:
