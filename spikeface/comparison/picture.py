@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from spikeface.comparison.groups import Group, comparable, cost_of, dominated_by
-from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
-from spikeface.text.numbers import compact
+from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, styled
+from spikeface.text.numbers import compact, short
 
 LEAST_SPAN = 0.1
 KINDS = {"spiking": (BLUE, "o"), "artificial": (ORANGE, "s")}

@@ -11,9 +11,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
+from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, styled
 from spikeface.text.accuracy import wilson_interval
-from spikeface.text.numbers import compact
+from spikeface.text.numbers import compact, short
 
 DASHES = ("solid", (0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, new_figure, short, styled
-from spikeface.text.numbers import compact, energy_text
+from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, new_figure, styled
+from spikeface.text.numbers import compact, energy_text, short
 
 ROW_IN = 0.32  # height of a bar with its share of the gap
 MANY_LAYERS = 40  # from here on bars are drawn closer

@@ -12,7 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spikeface.figures.style import BLUE, new_figure, short, styled
+from spikeface.figures.style import BLUE, new_figure, styled
+from spikeface.text.numbers import short
 
 LAYERS_NAMED = 32  # more layers than this are not named one by one
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hardware.analysis.hops import Hop, Picture
-from spikeface.figures.style import BLUE, GRID, INK, MUTED, ORANGE, new_figure, short, styled
+from spikeface.figures.style import BLUE, GRID, INK, MUTED, ORANGE, new_figure, styled
+from spikeface.text.numbers import short
 
 LAYERS_NAMED = 24  # more layers than this are not named one by one
 TRACKS = (1.13, 1.05)  # of spikes, expected and found: above the plot, which is 1 high

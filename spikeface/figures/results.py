@@ -28,12 +28,11 @@ from spikeface.figures.style import (
     ORANGE,
     PAPER,
     new_figure,
-    short,
     styled,
 )
 from spikeface.runs import writing
 from spikeface.text.accuracy import wilson_interval
-from spikeface.text.numbers import compact
+from spikeface.text.numbers import compact, short
 
 STRONG = 0.7  # share of a row from which a cell is dark enough for light text
 MARKED_EPOCHS = 40  # up to so many epochs each gets a dot

@@ -20,10 +20,9 @@ from spikeface.figures.style import (
     MUTED,
     ORANGE,
     new_figure,
-    short,
     styled,
 )
-from spikeface.text.numbers import compact
+from spikeface.text.numbers import compact, short
 
 MANY_LAYERS = 10  # more than so many are drawn flat
 RASTER_NEURONS = 32  # rows of a layer; of more that spike a fixed random choice is shown

@@ -105,8 +105,3 @@ def inline_svg(svg: str, *, label: str) -> str:
     for colour, variable in THEME.items():
         body = body.replace(f": {colour}", f": var({variable})")
     return body.strip()
-
-
-def short(text: str, length: int = 14) -> str:
-    """A name that fits beside an axis."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"

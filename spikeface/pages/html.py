@@ -12,6 +12,7 @@ from spikeface.text.numbers import (
     energy_text,
     percent,
     quantity,
+    share,
     small,
     three_figures,
     whole,
@@ -29,6 +30,7 @@ def environment() -> jinja2.Environment:
     )
     templates.filters |= {
         "percent": percent,
+        "share_of": share,
         "whole": whole,
         "figures3": three_figures,
         "small": small,

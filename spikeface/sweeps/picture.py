@@ -12,9 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, short, styled
+from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, styled
 from spikeface.runs import writing
 from spikeface.sweeps.results import Group
+from spikeface.text.numbers import short
 
 MOST_GROUPS = 60  # that one picture can show
 DPI = 160

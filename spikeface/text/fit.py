@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spikeface.text.numbers import compact
+from spikeface.text.numbers import compact, short
 
 WIDTH = 100
 NAMES = 24  # characters of a layer's name
@@ -58,7 +58,7 @@ def loihi1_lines(section: Section) -> list[str]:
     ]
     for row in rows:
         lines.append(
-            f"{_cut(row['layer'], width):<{width}}{row['neurons']:>10,}{row['axons_in']:>10,}"
+            f"{short(row['layer'], width - 1):<{width}}{row['neurons']:>10,}{row['axons_in']:>10,}"
             f"{row['axons_out']:>11,}{row['synaptic_bits']:>15,}{row['cores']:>7}"
             f"  {_binding(row)}".rstrip()
         )
@@ -104,7 +104,7 @@ def _layers(section: Section) -> Iterator[str]:
     for row in rows:
         slab = "×".join(map(str, row["slab"])) or "–"
         yield (
-            f"{_cut(row['layer'], width):<{width}}{_short(row['kind']):<20}"
+            f"{short(row['layer'], width - 1):<{width}}{short(row['kind'], 19):<20}"
             f"{row['neurons']:>9,}{compact(row['weights']):>9}{row['cores']:>7}"
             f"{row['cores_lower_bound']:>7}  {slab:<14}{_binding(row)}".rstrip()
         )
@@ -168,18 +168,6 @@ def _binding(row: Section) -> str:
 
 def _width(rows: list[Any]) -> int:
     return min(NAMES, max(10, *(len(row["layer"]) + 1 for row in rows)))
-
-
-def _cut(text: str, width: int) -> str:
-    """At most ``width - 1`` characters; the end of a name tells more than its middle."""
-    if len(text) < width:
-        return text
-    half = (width - 2) // 2
-    return f"{text[:half]}…{text[half + 2 - width :]}"
-
-
-def _short(text: str) -> str:
-    return textwrap.shorten(text, 19, placeholder="…")
 
 
 def _count(number: int, what: str) -> str:

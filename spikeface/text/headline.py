@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeface.text.numbers import compact, energy_text, percent, whole
+from spikeface.text.numbers import compact, energy_text, percent, share, whole
 
 LEVELS = ("low", "nominal", "high")
 STAGES = ("float", "quantised", "simulator", "Lava", "Loihi 2")
@@ -76,12 +76,12 @@ def _operations(report: Mapping[str, Any]) -> Iterator[Headline]:
         return
     spikes, name = report["spikes"], sample_name(report)
     total, dense = spikes["synaptic_operations"], spikes["dense_operations"]
-    share = f"{percent(total / dense)} of the dense ones; " if dense else ""
+    of_dense = f"{share(total, dense)} of the dense ones; "
     yield Headline(
         f"synaptic operations per {name}",
         compact(total),
         spikes["tag"],
-        f"{share}{compact(spikes['spikes'])} messages, {compact(spikes['input_spikes'])} inputs",
+        f"{of_dense}{compact(spikes['spikes'])} messages, {compact(spikes['input_spikes'])} inputs",
     )
 
 

@@ -12,7 +12,14 @@ from typing import Any
 from spikeface.text.accuracy import accuracy_rows
 from spikeface.text.conversion import operations, result_rows
 from spikeface.text.headline import headline, parity_chain, sample_name
-from spikeface.text.numbers import MISSING, energy_text, percent, quantity, three_figures, whole
+from spikeface.text.numbers import (
+    energy_text,
+    percent,
+    quantity,
+    share,
+    three_figures,
+    whole,
+)
 
 
 def report_markdown(
@@ -152,7 +159,7 @@ def _layers(report: Mapping[str, Any]) -> Iterator[str]:
             three_figures(row["spikes"]),
             percent(row["rate"], 2),
             whole(row["synops"]),
-            percent(row["synops"] / row["dense"]) if row["dense"] else MISSING,
+            share(row["synops"], row["dense"]),
         ]
         for row in spikes["layers"]
     ]

@@ -16,6 +16,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{value:.{digits}%}" if _known(value) else MISSING
 
 
+def share(part: float, whole: float) -> str:
+    """What `part` is of `whole`, as per cent; a dash where there is nothing to be part of."""
+    return percent(part / whole) if whole else MISSING
+
+
 def whole(value: float | None) -> str:
     """A count with thousands separators."""
     return f"{value:,.0f}" if _known(value) else MISSING
@@ -66,3 +71,15 @@ def energy_text(energy_nj: float | None) -> str:
 
 def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
+
+
+def short(text: str, length: int = 14) -> str:
+    """A name of at most `length` characters: what ends it tells more than its middle.
+
+    >>> short("stage4.block1.conv2")
+    'stage4…1.conv2'
+    """
+    if len(text) <= length:
+        return text
+    front = (length - 1) // 2
+    return f"{text[:front]}…{text[front + 1 - length :]}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeface.text.accuracy import ACCURACIES
 from spikeface.text.conversion import conversion_lines
-from spikeface.text.numbers import energy_text
+from spikeface.text.numbers import energy_text, share
 
 
 def report_lines(report: dict[str, Any], *, run: Path | None = None) -> list[str]:
@@ -181,11 +181,11 @@ def _reconstruction(report: dict[str, Any]) -> Iterator[str]:
 def _activity(report: dict[str, Any]) -> Iterator[str]:
     if "spikes" in report:
         section = report["spikes"]
-        share = section["synaptic_operations"] / section["dense_operations"]
+        operations = section["synaptic_operations"]
         yield f"{'spikes per clip':<22} {section['spikes']:>9,.0f}   simulated"
         yield (
-            f"{'synaptic operations':<22} {section['synaptic_operations']:>9,.0f}   "
-            f"simulated; {share:.1%} of the dense ones"
+            f"{'synaptic operations':<22} {operations:>9,.0f}   "
+            f"simulated; {share(operations, section['dense_operations'])} of the dense ones"
         )
     if "energy" in report:
         yield from _energy(report["energy"])

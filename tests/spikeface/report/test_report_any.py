@@ -11,7 +11,7 @@ import pytest
 from hardware.chip.network import ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.storage import save_network
-from hardware.chip.synapses import Dense
+from hardware.chip.synapses import Dense, Direct
 from spikeface.pages.comparison import comparison_page
 from spikeface.runs import RunFolder
 
@@ -51,6 +51,20 @@ def test_a_network_file_becomes_a_folder_with_everything(call, chip, tmp_path, v
     assert "script" not in page.tags and not re.search(r"https?:", html)
     for words in ("1 on 1 chip", "synaptic operations", "Loihi 1", "a step lasts 1000 µs"):
         assert words in page.text
+
+
+def test_neurons_without_synapses_have_a_page(call, tmp_path, read_page):
+    """As the input layers of lava-dl's networks, which spikes are written into."""
+    network = ChipNetwork(
+        input_shape=(4,),
+        populations=(Cuba(name="out", shape=(4,), du=4096, dv=4096, vth=1),),
+        synapses=(Direct(sources=("input",), target="out"),),
+        readout="spike_count",
+    )
+    save_network(network, tmp_path / "toy.chip")
+    code, _, _ = call("report", tmp_path / "toy.chip", "--out", tmp_path / "out")
+    assert code == 0
+    assert "on 1 chip" in read_page((tmp_path / "out" / "report.html").read_text("utf-8")).text
 
 
 def test_every_hop_of_it_is_compared_when_asked(call, chip, tmp_path, validate):
