@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hardware.analysis.energy import LIMITS, EnergyRow, constants, crossover, estimate
+from hardware.analysis.fit import shapes_of
+from hardware.analysis.fit.loihi1 import loihi1_fit
 from hardware.analysis.metrics import Observed, input_spikes, layer_activity, metrics_of
 from hardware.analysis.parity import Divergence
 from hardware.backends.backend import ChipRun
@@ -47,7 +49,13 @@ def energy_section(
     """Estimated energy per clip, with the source of every constant and what is left out."""
     prices = prices or Prices()
     activity = layer_activity(network, result, n_steps)
-    rows = estimate(activity, n_steps=n_steps, duration_s=duration_s, profiles=prices.profiles)
+    rows = estimate(
+        activity,
+        n_steps=n_steps,
+        duration_s=duration_s,
+        profiles=prices.profiles,
+        loihi1_chips=loihi1_fit(shapes_of(network)).chips,
+    )
     balance = crossover(activity, n_steps)
     return energy_table(rows, balance, prices) | {"per": f"clip of {duration_s:g} s"}
 

@@ -55,6 +55,13 @@ def activity():
     )
 
 
+def test_every_powered_chip_draws_static_power(activity):
+    _, nominal, high, *_ = estimate(activity, n_steps=STEPS, duration_s=SECONDS, loihi1_chips=14)
+    assert nominal.static_nj is None and "chips" not in nominal.basis
+    assert high.static_nj == pytest.approx(14 * 3.34 / 32 * SECONDS * 1e9)
+    assert high.basis.endswith("14 chips stay powered")
+
+
 def test_energy_by_hand(activity):
     rows = estimate(activity, n_steps=STEPS, duration_s=SECONDS)
     low, nominal, high, once, every_step, floats, spikes8, spikes32 = rows

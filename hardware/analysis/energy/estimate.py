@@ -4,7 +4,7 @@ Per sample, in pJ (Davies 2018, Table 2; the formula is linear in what is counte
 
     E = N_synop e_synop + N_active e_active + N_inactive e_inactive
         + N_spike (e_spike + h_EW e_EW + h_NS e_NS)                        dynamic
-        + P_static t                                                       static
+        + P_static t n_chips                                               static
 
 ``h`` are the hops of a spike between tiles. They depend on where a compiler puts neurons and are 0
 unless they are given. Static energy is what a chip draws while it does nothing, given apart.
@@ -25,7 +25,8 @@ from hardware.analysis.metrics.activity import LayerActivity
 LIMITS = (
     "Loihi 2 is not priced: no energy per operation has been published for it.",
     "Low and nominal leave static energy out, as if the chip were shared or switched off between "
-    "samples; high assumes that one chip stays powered for the whole clip, as in live operation.",
+    "samples; high assumes that the chips which hold the network stay powered for the whole clip, "
+    "as in live operation. Of a device other than Loihi 1 one is counted.",
     "Loihi 1 has binary spikes only: a message with a value is priced like one, too cheaply.",
     "Traffic between tiles and chips, host and sensor are left out.",
     "The 45 nm rows count arithmetic only; memory traffic usually costs more.",
@@ -69,6 +70,7 @@ def estimate(
     duration_s: float,
     profiles: Sequence[Profile] = LOIHI1,
     hops: Hops | None = None,
+    loihi1_chips: int = 1,
 ) -> tuple[EnergyRow, ...]:
     """Energy per sample: a row a profile, and for reference the same network's arithmetic at 45 nm.
 
@@ -84,9 +86,18 @@ def estimate(
         Loihi 1 by default: low, nominal and high.
     hops : Hops, optional
         Left out by default; `RANDOM_HOPS` is a cautious guess.
+    loihi1_chips : int
+        How many the network takes; all of them draw static power. Another device draws it once.
     """
     priced = (
-        price(profile, activity, n_steps=n_steps, duration_s=duration_s, hops=hops)
+        price(
+            profile,
+            activity,
+            n_steps=n_steps,
+            duration_s=duration_s,
+            hops=hops,
+            loihi1_chips=loihi1_chips,
+        )
         for profile in profiles
     )
     macs = sum(layer.dense_padded for layer in activity) / n_steps
@@ -106,13 +117,17 @@ def price(
     n_steps: int,
     duration_s: float,
     hops: Hops | None = None,
+    loihi1_chips: int = 1,
 ) -> EnergyRow:
-    """Energy per sample on one device."""
+    """Energy per sample on one device; see ``estimate``."""
     dynamic_nj = 1e-3 * sum(_layer_pj(profile, layer, n_steps, hops) for layer in activity)
-    static_nj = None if profile.static is None else profile.static.value * duration_s * 1e9
+    chips = loihi1_chips if profile in LOIHI1 else 1
+    static_nj = None if profile.static is None else profile.static.value * duration_s * chips * 1e9
     basis = "synaptic operations, neuron updates and spikes"
     if hops:
         basis += f", {hops.east_west + hops.north_south:g} hops a spike"
+    if profile.static and chips > 1:
+        basis += f"; {chips} chips stay powered"
     return EnergyRow(
         device=profile.device,
         level=profile.level,

@@ -74,6 +74,11 @@ class Loihi1Fit:
         return sum(layer.cores for layer in self.layers)
 
     @property
+    def chips(self) -> int:
+        """That hold them."""
+        return chips_for(self.cores, chip=CHIP)
+
+    @property
     def binding(self) -> str:
         """The resource that takes most cores."""
         return most_binding((layer.binding, layer.cores) for layer in self.layers)
@@ -85,7 +90,7 @@ class Loihi1Fit:
             "chip": CHIP,
             "cores": self.cores,
             "cores_lower_bound": self.cores,
-            "chips": chips_for(self.cores, chip=CHIP),
+            "chips": self.chips,
             "binding": self.binding,
             "layers": [asdict(layer) for layer in self.layers],
             "problems": list(self.problems),
