@@ -9,6 +9,8 @@ along half a cosine. Batches are drawn by seed and epoch alone: a run that was s
 goes on bit by bit. In the first epoch the rate rises evenly: Adam's first steps are of full size
 in every weight, whatever the gradient.
 
+A student of a rate code learns with its spikes: see ``conversion.spiking.rehearsal``.
+
 >>> student = with_qcfs(encoder, levels=8, calibration=images)
 >>> student, losses = distil(student, encoder, images, DistilConfig(epochs=5))
 """
@@ -17,15 +19,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional as F
 
 from conversion.activations import QCFS
+from conversion.spiking.rehearsal import rehearsed
 from snn.errors import ModelError, TrainingError
 
 
@@ -42,6 +45,8 @@ class DistilConfig:
         neurons for good.
     cosine : float
         Weight of the angle beside the distance.
+    flip : float
+        Share of the images that are mirrored, drawn anew in every epoch.
     seed : int
 
     Raises
@@ -52,8 +57,9 @@ class DistilConfig:
 
     epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     cosine: float = 0.0
+    flip: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +70,8 @@ class DistilConfig:
         ]
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             problems.append(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.flip <= 1:
+            problems.append(f"flip must lie in [0, 1], got {self.flip}")
         if problems:
             raise ModelError("[distil] " + "; ".join(problems))
 
@@ -79,11 +87,14 @@ class Distillation:
         Is left as it is.
     images : Tensor of shape (N, *input_shape)
     config : DistilConfig, optional
+    steps : sequence of int
+        Of a rate code: for how many steps its spikes are rehearsed, batch after batch in turn; it
+        needs a student of ``conversion.activations.with_qcfs``. Without, activations are QCFS.
 
     Raises
     ------
     ModelError
-        For no images, or embeddings of different shapes.
+        For no images, another student for some steps, or embeddings of different shapes.
     """
 
     def __init__(
@@ -92,12 +103,21 @@ class Distillation:
         teacher: nn.Module,
         images: torch.Tensor,
         config: DistilConfig | None = None,
+        *,
+        steps: Sequence[int] = (),
     ) -> None:
-        self.config = config or DistilConfig()
+        self.config, self.steps = config or DistilConfig(), tuple(steps)
         if not len(images):
             raise ModelError("no images to learn from; give at least one")
+        if self.steps and not isinstance(student, fx.GraphModule):
+            raise ModelError(
+                f"a {type(student).__name__} has no spikes to rehearse; give a student that "
+                "conversion.activations.with_qcfs made"
+            )
         self.student, self.images = student.eval(), images
         self.targets = _embedded(teacher, images, self.config.batch_size)
+        if self.config.flip:
+            self.mirrored = _embedded(teacher, images, self.config.batch_size, mirrored=True)
         with torch.no_grad():
             shape = student(images[:1]).flatten(1).shape[1:]
         if shape != self.targets.shape[1:]:
@@ -122,9 +142,10 @@ class Distillation:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + len(self.losses))
         order, total = torch.randperm(len(self.images), generator=generator), 0.0
         batches = order.split(self.config.batch_size)
-        for number, batch in enumerate(batches, 1):
-            self._set_rate(number / len(batches))
-            loss = self._loss(self.student(self.images[batch]).flatten(1), self.targets[batch])
+        for number, batch in enumerate(batches):
+            self._set_rate((number + 1) / len(batches))
+            images, targets = self._drawn(batch, generator)
+            loss = self._loss(self._features(images, len(self.losses) + number), targets)
             if not torch.isfinite(loss):
                 raise TrainingError(
                     f"the distillation's loss became {float(loss)} in epoch {len(self.losses) + 1};"
@@ -136,6 +157,23 @@ class Distillation:
             total += float(loss) * len(batch)
         self.losses.append(total / len(self.images))
         return self.losses[-1]
+
+    def _drawn(
+        self, batch: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images of a batch, some of them mirrored, and the teacher's features of these."""
+        images, targets = self.images[batch], self.targets[batch]
+        if self.config.flip:
+            flipped = torch.rand(len(batch), generator=generator) < self.config.flip
+            images[flipped] = images[flipped].flip(-1)
+            targets[flipped] = self.mirrored[batch][flipped]
+        return images, targets
+
+    def _features(self, images: torch.Tensor, number: int) -> torch.Tensor:
+        """The student's, for the batch of a number."""
+        if not (self.steps and isinstance(self.student, fx.GraphModule)):
+            return self.student(images).flatten(1)
+        return rehearsed(self.student, images, self.steps[number % len(self.steps)]).flatten(1)
 
     def _set_rate(self, done: float) -> None:
         """The learning rate of a batch, `done` being the share of the epoch behind it."""
@@ -171,18 +209,19 @@ def distil(
     images: torch.Tensor,
     config: DistilConfig | None = None,
     *,
+    steps: Sequence[int] = (),
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> tuple[nn.Module, tuple[float, ...]]:
     """A fine-tuned copy of a student, and the mean loss of each epoch.
 
     Parameters
     ----------
-    student, teacher, images, config
+    student, teacher, images, config, steps
         See ``Distillation``; neither network is changed.
     on_epoch : callable, optional
         Is told the number of epochs done and the loss of the last.
     """
-    run = Distillation(copy.deepcopy(student), teacher, images, config)
+    run = Distillation(copy.deepcopy(student), teacher, images, config, steps=steps)
     for number in range(1, run.config.epochs + 1):
         loss = run.epoch()
         if on_epoch:
@@ -202,13 +241,16 @@ def _groups(student: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
     return [(rest, 1.0), *groups] if rest else groups
 
 
-def _embedded(teacher: nn.Module, images: torch.Tensor, batch_size: int) -> torch.Tensor:
+def _embedded(
+    teacher: nn.Module, images: torch.Tensor, batch_size: int, *, mirrored: bool = False
+) -> torch.Tensor:
     """The teacher's features ``[N, F]``, in evaluation mode."""
     was_training = [part for part in teacher.modules() if part.training]
     teacher.eval()
     try:
         with torch.no_grad():
-            return torch.cat([teacher(batch).flatten(1) for batch in images.split(batch_size)])
+            batches = images.split(batch_size)
+            return torch.cat([teacher(b.flip(-1) if mirrored else b).flatten(1) for b in batches])
     finally:
         for part in was_training:
             part.training = True

@@ -16,12 +16,14 @@ torch.Size([1])
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 
-from conversion.spiking.graph import Network
+from conversion.spiking.graph import Network, along_channels
+from conversion.spiking.neurons import Neurons
 
 COVERED = 0.999
 
@@ -130,3 +132,29 @@ def largest_activations(
         for node in network.activations:
             ranges.add(node.name, values[node.name])
     return {node.name: ranges.found(node.name) for node in network.activations}
+
+
+def covered_share(network: Network, populations: Iterable[Neurons], images: torch.Tensor) -> float:
+    """Share of all activations that are not above the thresholds of their neurons.
+
+    Parameters
+    ----------
+    network : Network
+        The artificial one.
+    populations : iterable of Neurons
+        What its activations became, with their names.
+    images : Tensor of shape (N, *input_shape)
+    """
+    thresholds = {neurons.name: neurons.theta for neurons in populations}
+    below = total = 0
+    for batch in images.split(Ranges.BATCH):
+        with torch.no_grad():
+            values = network(batch)
+        for node in network.activations:
+            theta = thresholds[node.name]
+            theta = theta[:: len(theta) // node.shape[0]]  # of a pair both have the same
+            z = values[node.sources[0]]
+            size = torch.where(z < 0, -node.negative_slope * z, z)
+            below += int((size <= along_channels(theta, z)).sum())
+            total += size.numel()
+    return below / total

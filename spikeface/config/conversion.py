@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from spikeface.errors import ConfigError
@@ -25,27 +26,29 @@ class ConversionConfig:
         The run folder of the classifier.
     code : {"rate", "graded", "sigma_delta"}
     levels : int
-        Of the graded code, and of the activations that a rate code is trained with.
+        Of the graded code; a rate code's thresholds are calibrated for so many.
     steps : tuple of int
-        Of the rate code: for how many steps an image is shown, ascending; the network is tested
-        with each.
+        Of the rate code: for how many steps an image is shown, ascending; the network learns and is
+        tested with each.
     activation : {"auto", "qcfs", "signed", "pair"}
         The form of LeakyReLU, see ``conversion.spiking.convert``. ``auto`` keeps the negative side:
         as signed messages of a graded code, as a second neuron of the others.
-    covered : float
-        Share of the activations that a threshold is not below, before distillation.
     per_channel : bool
         Whether every channel has its own threshold.
-    delta : float
-        Of the sigma-delta code: the smallest change sent, as a share of the layer's range.
+    deltas : tuple of float
+        Of the sigma-delta code: the smallest change sent, as a share of the layer's range. Of
+        several, ascending, the largest is taken that keeps the accuracy on validation recordings.
+    kept : float
+        Share of the float encoder's accuracy that counts as keeping it; of a few hundred recordings
+        one or two more or fewer are chance.
     input_bits : int
         Bits of an image's values without their sign; 8 is exact for images in files of 8 bits. A
         chip's registers leave the first layer's weights the fewer bits the more the input has.
     calibration_images : int
         Training images that set ranges, spread over the training set.
     distil : bool
-        Whether the quantised encoder learns the float encoder's embedding, without labels, as
-        ``[distil]`` says; else thresholds are the calibrated ones.
+        Whether the encoder, with its levels or spikes, learns the float encoder's embedding,
+        without labels, as ``[distil]`` says; else thresholds are the calibrated ones.
     distil_images : int
         Training images that it learns from, spread over the training set; 0 for all.
     probe_recordings : int
@@ -64,9 +67,9 @@ class ConversionConfig:
     levels: int = 8
     steps: tuple[int, ...] = (8,)
     activation: Literal["auto", "qcfs", "signed", "pair"] = "auto"
-    covered: float = 0.999
     per_channel: bool = False
-    delta: float = 0.05
+    deltas: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1)
+    kept: float = 0.98
     input_bits: int = 8
     calibration_images: int = 256
     distil: bool = False
@@ -75,7 +78,7 @@ class ConversionConfig:
     test_recordings: int = 0
 
     def __post_init__(self) -> None:
-        lowest = {"levels": 1, "calibration_images": 1, "delta": 0, "distil_images": 0}
+        lowest = {"levels": 1, "calibration_images": 1, "distil_images": 0}
         lowest |= {"probe_recordings": 0, "test_recordings": 0}
         problems = [
             f"{name} must be at least {low}, got {getattr(self, name)}"
@@ -84,11 +87,12 @@ class ConversionConfig:
         ]
         if not 1 <= self.input_bits <= 12:
             problems.append(f"input_bits must lie in [1, 12], got {self.input_bits}")
-        if not 0 < self.covered <= 1:
-            problems.append(f"covered must lie in (0, 1], got {self.covered}")
-        ascending = self.steps == tuple(sorted(set(self.steps)))
-        if not (self.steps and min(self.steps) >= 1 and ascending):
+        if not 0 < self.kept <= 1:
+            problems.append(f"kept must lie in (0, 1], got {self.kept}")
+        if not (_is_ascending(self.steps) and self.steps[0] >= 1):
             problems.append(f"steps must be whole numbers from 1, ascending, got {self.steps}")
+        if not (_is_ascending(self.deltas) and self.deltas[0] >= 0):
+            problems.append(f"deltas must be numbers from 0, ascending, got {self.deltas}")
         if self.activation == "signed" and self.code != "graded":
             problems.append(
                 f"activation = 'signed' is for the graded code: no chip has neurons of code "
@@ -113,3 +117,8 @@ class ConversionConfig:
     def tested_steps(self) -> tuple[int, ...]:
         """For how many steps a still image is shown: those of a rate code, else 1."""
         return self.steps if self.code == "rate" else (1,)
+
+
+def _is_ascending(values: tuple[float, ...]) -> bool:
+    """Whether there are any, each above the one before."""
+    return bool(values) and all(low < high for low, high in pairwise(values))

@@ -81,23 +81,50 @@ def test_neither_network_is_changed(teacher):
     assert not any("running" in name for name in changed)
 
 
-def test_goes_on_bit_by_bit(teacher):
+def test_a_student_learns_with_its_spikes(teacher):
+    images, unseen = faces(96, 100), faces(48, 200)
+    student = with_qcfs(teacher, 4, calibration=images, signed=True)
+    config = DistilConfig(epochs=4, batch_size=16, learning_rate=1e-3)
+    expected, errors = features(teacher, unseen), []
+    for steps in ((), (8,)):
+        tuned, _ = distil(student, teacher, images, config, steps=steps)
+        spiking = convert(tuned, images, code="rate", steps=8, activation="pair", input_bits=12)
+        errors.append(float((spiking.run(unseen)[-1] - expected).square().mean()))
+    assert errors[1] < 0.9 * errors[0]
+
+
+@pytest.mark.parametrize("steps", [(), (2, 3)])
+def test_goes_on_bit_by_bit(teacher, steps):
     images, config = faces(24, 0), DistilConfig(epochs=4, batch_size=8, seed=3)
     student = with_qcfs(teacher, 4, calibration=images)
-    whole, losses = distil(student, teacher, images, config)
-    first = Distillation(copy.deepcopy(student), teacher, images, config)
+    whole, losses = distil(student, teacher, images, config, steps=steps)
+    first = Distillation(copy.deepcopy(student), teacher, images, config, steps=steps)
     first.epoch(), first.epoch()
     state = copy.deepcopy(first.state_dict())
-    second = Distillation(copy.deepcopy(student), teacher, images, config)
+    second = Distillation(copy.deepcopy(student), teacher, images, config, steps=steps)
     second.load_state_dict(state)
     second.epoch(), second.epoch()
     assert tuple(second.losses) == losses
     for name, value in second.student.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name
-    other, _ = distil(student, teacher, images, DistilConfig(epochs=4, batch_size=8, seed=4))
+    seeded = DistilConfig(epochs=4, batch_size=8, seed=4)
+    other, _ = distil(student, teacher, images, seeded, steps=steps)
     assert not torch.equal(
         other.state_dict()["e1.conv.weight"], whole.state_dict()["e1.conv.weight"]
     )
+
+
+def test_mirrored_images_have_their_own_targets(teacher):
+    """A student that is the teacher has nothing to learn, whichever images are mirrored."""
+    images, losses = faces(16, 0), {}
+    kept = images.clone()
+    for flip in (0.0, 0.5, 1.0):
+        config = DistilConfig(epochs=1, batch_size=8, flip=flip, learning_rate=1e-12)
+        _, (same,) = distil(teacher, teacher, images, config)
+        assert same < 1e-9 and torch.equal(images, kept)
+        student = with_qcfs(teacher, 4, calibration=images)
+        _, (losses[flip],) = distil(student, teacher, images, config)
+    assert len(set(losses.values())) == 3
 
 
 def test_clips_move_by_shares_of_themselves():
@@ -119,8 +146,12 @@ def test_refuses():
         Distillation(module, module, torch.zeros(0, 2))
     with pytest.raises(ModelError, match="3 features, the teacher 4"):
         Distillation(module, nn.Linear(2, 4), torch.zeros(5, 2))
+    with pytest.raises(ModelError, match="has no spikes to rehearse"):
+        Distillation(module, module, torch.zeros(5, 2), steps=(4,))
     with pytest.raises(ModelError, match=r"epochs.*learning_rate"):
         DistilConfig(epochs=0, learning_rate=-1.0)
+    with pytest.raises(ModelError, match=r"flip must lie in \[0, 1\]"):
+        DistilConfig(flip=2.0)
     run = Distillation(module, nn.Linear(2, 3), torch.full((4, 2), float("nan")))
     with pytest.raises(TrainingError, match="lower learning_rate"):
         run.epoch()

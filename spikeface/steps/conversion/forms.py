@@ -2,7 +2,7 @@
 
     ann_float32      the encoder as it was trained
     ann_int8         weights of 8 bits per output channel, activations of 8 bits per layer
-    ann_quantised    the activations that the spiking code can send, weights in floats
+    ann_quantised    the activations that graded messages can stand for, weights in floats
     spiking_float    messages over steps, weights in floats
     spiking_integer  messages and weights as on the chip, see ``spikeface.steps.conversion.chip``
 
@@ -16,6 +16,7 @@ torch.Size([96, 128])
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,7 +29,7 @@ from conversion.spiking.converter import InputCode
 from conversion.spiking.graph import Activation, Network, Operation, Weighted
 from conversion.spiking.trace import trace
 from spikeface.progress import progress_bar
-from spikeface.steps.conversion.source import BATCH, stacked
+from spikeface.steps.conversion.source import BATCH, Source, stacked
 
 LIMIT_8 = 127  # of a signed number of 8 bits
 LIMIT_8_UNSIGNED = 255
@@ -98,6 +99,33 @@ def spiking_features(
             advance(len(place))
     order = torch.cat(places).argsort()
     return tuple(torch.cat(found, dim=1)[:, order])
+
+
+def largest_delta(
+    source: Source,
+    converted: Callable[[float], SpikingEncoder],
+    deltas: Sequence[float],
+    kept: float,
+) -> float:
+    """The largest threshold of changes with which validation recordings are answered as well.
+
+    Parameters
+    ----------
+    source : Source
+    converted : callable
+        The sigma-delta network of a threshold.
+    deltas : sequence of float
+        Ascending; the first is taken where none keeps the accuracy.
+    kept : float
+        Share of the float encoder's accuracy that is enough.
+    """
+    windows = source.windows("validation")
+    needed = kept * source.accuracy(windows, features_of(source.network.encoder, windows))
+    for delta in reversed(deltas[1:]):
+        (features,) = spiking_features(converted(delta), windows, f"validation, from {delta:g}")
+        if source.accuracy(windows, features) >= needed:
+            return delta
+    return deltas[0]
 
 
 def batches(

@@ -28,6 +28,7 @@ from conversion.distil import Distillation
 from conversion.export import write_encoder
 from conversion.images import WindowImages
 from conversion.spiking import SpikingEncoder, convert
+from conversion.spiking.calibrate import covered_share
 from conversion.spiking.converter import InputCode
 from hardware.analysis.parity import first_divergence
 from hardware.backends.lava.backend import LavaBackend
@@ -45,6 +46,7 @@ from spikeface.steps.conversion.forms import (
     features_of,
     input_code,
     int8_network,
+    largest_delta,
     spiking_features,
 )
 from spikeface.steps.conversion.sections import (
@@ -104,7 +106,6 @@ class Work:
             encoder,
             chosen.levels,
             calibration=self.calibration,
-            covered=chosen.covered,
             per_channel=chosen.per_channel,
             signed=chosen.form != "qcfs",
         )
@@ -120,7 +121,13 @@ class Work:
         images = self.input_code.quantised(
             stacked(self.source.windows("train"), chosen.distil_images)
         )
-        training = Distillation(student, self.source.network.encoder, images, self.config.distil)
+        training = Distillation(
+            student,
+            self.source.network.encoder,
+            images,
+            self.config.distil,
+            steps=chosen.steps if chosen.code == "rate" else (),
+        )
         if self.kept_student.is_file():
             training.load_state_dict(_read_kept(self.kept_student, self.source.digest))
         left = self.config.distil.epochs - len(training.losses)
@@ -141,6 +148,18 @@ class Work:
     @cached_property
     def spiking(self) -> SpikingEncoder:
         """The encoder in messages."""
+        return self.converted(self.delta)
+
+    @cached_property
+    def delta(self) -> float:
+        """The smallest change that a sigma-delta network sends."""
+        deltas = self.config.conversion.deltas
+        if self.config.conversion.code != "sigma_delta" or len(deltas) == 1:
+            return deltas[-1]
+        return largest_delta(self.source, self.converted, deltas, self.config.conversion.kept)
+
+    def converted(self, delta: float) -> SpikingEncoder:
+        """The encoder in messages; a sigma-delta network sends changes from `delta` on."""
         chosen = self.config.conversion
         return convert(
             self.student,
@@ -148,10 +167,9 @@ class Work:
             code=chosen.code,
             steps=chosen.tested_steps[-1],
             calibration=self.calibration if chosen.code == "sigma_delta" else None,
-            covered=chosen.covered,
             per_channel=chosen.per_channel,
             activation=chosen.form,
-            delta=chosen.delta,
+            delta=delta,
             input_bits=self.input_code.bits,
             input_scale=self.input_code.scale,
         )
@@ -228,11 +246,15 @@ def _convert(work: Work) -> None:
     write_encoder(work.spiking, work.run.nir, metadata=said)
     save_network(work.chip.network, work.run.chip)
     losses = [loss.as_dict() for loss in work.chip.losses]
+    spiking = work.spiking
+    covered = covered_share(spiking.artificial, spiking.network.neurons, work.calibration.double())
     work.run.update_report(
         name=work.run.path.name,
         task=work.config.task,
         data=data_section(work.source, work.test),
-        conversion=conversion_section(work.config, work.source, work.spiking, work.chip),
+        conversion=conversion_section(
+            work.config, work.source, work.chip, covered=covered, delta=work.delta
+        ),
         training=work.source.report["training"],
         transfer=work.source.report["transfer"],
         quantisation={"layers": losses, "assumptions": list(work.chip.floats.assumptions)},
@@ -245,7 +267,7 @@ def _floats(work: Work) -> None:
     encoder = work.source.network.encoder
     rows = [judge.row("ann_float32", None, judge.expected, judge.probed_expected)]
     forms = {"ann_int8": (int8_network(encoder, work.calibration), FILE_CODE)}
-    if chosen.code != "sigma_delta":
+    if chosen.code == "graded":  # a rate code has learned with spikes, not for these activations
         forms["ann_quantised"] = (work.spiking.artificial, work.input_code)
     for form, (network, code) in forms.items():
         encode = partial(features_of, network, code=code)

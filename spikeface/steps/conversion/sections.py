@@ -19,16 +19,31 @@ import torch
 from conversion.images import WindowImages
 from conversion.similarity import cosine, layer_agreement, linear_cka, linear_probe
 from conversion.spiking import SpikingEncoder
-from hardware.analysis.energy import INT8_MAC, LIMITS, constants, estimate
-from hardware.analysis.metrics import layer_activity
+from hardware.analysis.energy import (
+    FP32_MAC,
+    INT8_MAC,
+    arithmetic_row,
+    crossover,
+    price,
+    spike_rows,
+)
+from hardware.analysis.metrics import layer_activity, observe
 from hardware.analysis.parity import differing_share
 from hardware.backends.backend import ChipRun, every
 from hardware.backends.simulator.backend import Simulator
 from hardware.compiler.floats.run import run_floats
 from spikeface.config import ConversionRunConfig
-from spikeface.steps.conversion.chip import OnChip
+from spikeface.steps.conversion.chip import OnChip, samples_for
 from spikeface.steps.conversion.source import Answers, Source, host_multiplications
-from spikeface.steps.sections import activity_section, simulated
+from spikeface.steps.prices import Prices
+from spikeface.steps.sections import (
+    activity_section,
+    energy_table,
+    metrics_section,
+    simulated,
+)
+
+WATCHED = 8  # images, or those of their recordings, that are watched step by step
 
 
 @dataclass(frozen=True)
@@ -107,10 +122,21 @@ def accuracy_section(source: Source, test: WindowImages, row: dict[str, Any]) ->
 
 
 def conversion_section(
-    config: ConversionRunConfig, source: Source, spiking: SpikingEncoder, chip: OnChip
+    config: ConversionRunConfig, source: Source, chip: OnChip, *, covered: float, delta: float
 ) -> dict[str, Any]:
-    """What was converted, how, and what it became."""
-    chosen, report = config.conversion, spiking.report
+    """What was converted, how, and what it became.
+
+    Parameters
+    ----------
+    config : ConversionRunConfig
+    source : Source
+    chip : OnChip
+    covered : float
+        Share of the activations that thresholds are not below.
+    delta : float
+        The smallest change that a sigma-delta network sends.
+    """
+    chosen, report = config.conversion, chip.spiking.report
     test = source.data.parts["test"]
     return {
         "tag": "simulated",
@@ -120,8 +146,8 @@ def conversion_section(
         "steps": list(chosen.tested_steps),
         "activation": chosen.form,
         "per_channel": chosen.per_channel,
-        "covered": chosen.covered,
-        "delta": chosen.delta if chosen.code == "sigma_delta" else None,
+        "covered": covered,
+        "delta": delta if chosen.code == "sigma_delta" else None,
         "calibration_images": chosen.calibration_images,
         "distilled_epochs": config.distil.epochs if chosen.distil else 0,
         "needs": report.needs,
@@ -189,21 +215,18 @@ def activity_sections(
     spikes |= {"per": "recording" if chip.streams else "image", "images": images}
     activity = layer_activity(chip.network, result, n_steps)
     seconds = source.report["data"]["window_ms"] * source.report["data"]["stride"] * 1e-3 * images
-    estimated = estimate(activity, n_steps=n_steps, duration_s=seconds)
-    rows = [row.as_dict() for row in estimated if row.static_nj is not None]
-    dynamic_nj = [row["dynamic_nj"] / images for row in rows]
+    prices = Prices()
+    priced = [
+        price(profile, activity, n_steps=n_steps, duration_s=seconds) for profile in prices.profiles
+    ]
+    dynamic_nj = [row.dynamic_nj / images for row in priced]
     macs = chip.spiking.report.multiplications * images
-    energy_nj = macs * INT8_MAC.value * 1e-3
-    rows.append(
-        {
-            "device": "INT8 artificial network, every image in full",
-            "dynamic_nj": energy_nj,
-            "static_nj": None,
-            "total_nj": energy_nj,
-            "basis": f"{macs:,.0f} multiply-accumulates of the same encoder",
-            "provenance": "estimated",
-        }
-    )
+    artificial = [
+        arithmetic_row(f"{bits} artificial network, every image in full", macs, constant)
+        for bits, constant in (("INT8", INT8_MAC), ("FP32", FP32_MAC))
+    ]
+    balance = crossover(activity, n_steps, passes=images, per="image")
+    seen = observe(chip.network, samples_for(chip, test, WATCHED, steps))
     added = sum(layer.effective_acs for layer in activity)
     multiplied = sum(layer.effective_macs for layer in activity)
     per_image = {
@@ -216,13 +239,9 @@ def activity_sections(
     }
     return {
         "spikes": spikes | {"effective_acs": added, "effective_macs": multiplied},
-        "energy": {
-            "tag": "estimated",
-            "per": spikes["per"],
-            "rows": rows,
-            "constants": [vars(constant) for constant in constants()],
-            "limits": list(LIMITS),
-        },
+        "metrics": metrics_section(chip.network, seen) | {"per": spikes["per"]},
+        "energy": energy_table([*priced, *artificial, *spike_rows(activity)], balance, prices)
+        | {"per": spikes["per"]},
         "simulator": {
             "host_seconds": result.wall_s,
             "images": len(test),

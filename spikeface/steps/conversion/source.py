@@ -119,6 +119,11 @@ class Source:
             labels=votes.labels,
         )
 
+    def accuracy(self, windows: WindowImages, features: torch.Tensor) -> float:
+        """Share of right answers, counted as the classifier was selected."""
+        answers = self.answers(windows, features)
+        return float(getattr(answers, f"per_{self.report['accuracy']['selection']}"))
+
 
 def open_source(path: Path) -> Source:
     """The classifier of a transfer run.
