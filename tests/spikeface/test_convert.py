@@ -23,7 +23,7 @@ from spikeface.cli import main
 from spikeface.comparison import compare
 from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, to_toml
 from spikeface.errors import RunFolderError
-from spikeface.runs import RunFolder
+from spikeface.runs import RunFolder, write_json
 from spikeface.steps.conversion import forms
 from spikeface.steps.conversion.forms import (
     batches,
@@ -425,7 +425,7 @@ def test_changed_data_are_refused_before_a_folder_is_made(folder, tmp_path, caps
 def test_changed_weights_are_refused(folder, tmp_path):
     config = load_run_config(_config(tmp_path, folder), ["conversion.distil=false"])
     run = RunFolder.create(tmp_path / "run", to_toml(config))
-    run.update_report(conversion={"source": {"sha256": "other"}})
+    write_json(run.report, run.read_report() | {"conversion": {"source": {"sha256": "other"}}})
     with pytest.raises(RunFolderError, match="has changed since"):
         convert_run(run, config, backends=())
 
