@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from spikeface.runs import RunFolder
+from spikeface.runs import RunFolder, write_json
 from spikeface.sweeps import SweepFolder, plan, show
 from spikeface.sweeps.results import group_results, read_result
 from spikeface.sweeps.tables import augmentation
@@ -46,7 +46,7 @@ def write_run(sweep, name, seed, *, integer=True, labels=LABELS):
         accuracy["same_prediction_as_float"] = simulated(5 / 6)
         predictions["integer"] = in_integer
         sections["spikes"] = {"spikes": 100.5 + seed, "synaptic_operations": 2000.25 * (seed + 1)}
-    run.update_report(
+    report = dict(
         data={"classes": CLASSES},
         training={
             "epochs": 7,
@@ -58,6 +58,7 @@ def write_run(sweep, name, seed, *, integer=True, labels=LABELS):
         predictions=predictions,
         **sections,
     )
+    write_json(run.report, report)
     run.write_metrics([{"epoch": e, "seconds": 30.0 * (seed + 1)} for e in range(2)])
     sweep.note(name, state="done", until="simulator")
 
