@@ -14,9 +14,14 @@ import numpy as np
 
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.synapses import Synapse
-from hardware.errors import NetworkFormatError, UnsupportedNetworkError
+from hardware.errors import (
+    BackendUnavailableError,
+    NetworkFormatError,
+    UnsupportedNetworkError,
+)
 
 Progress = Callable[[int], None]
+Probe = tuple[str, str]  # a population and one of its variables
 Timing = Literal["layerwise", "pipelined"]
 """How a backend counts steps.
 
@@ -35,6 +40,9 @@ class Availability:
 
     def __bool__(self) -> bool:
         return self.state == "available"
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +97,12 @@ class Backend(ABC):
     def is_available(self) -> Availability:
         """Whether it can run here, and why or why not. Never raises."""
 
-    @abstractmethod
     def run(
         self,
         network: ChipNetwork,
         spikes: np.ndarray,
         *,
-        probes: Iterable[tuple[str, str]] = (),
+        probes: Iterable[Probe] = (),
         progress: Progress | None = None,
     ) -> ChipRun:
         """Run every sample from a fresh state.
@@ -116,6 +123,31 @@ class Backend(ABC):
             When spikes or probes do not fit the network.
         BackendUnavailableError, BackendRunError, UnsupportedNetworkError
         """
+        probes = tuple(probes)
+        check_request(network, spikes, probes)
+        self.check(network)
+        if not (availability := self.is_available()):
+            raise BackendUnavailableError(str(availability))
+        return self._run(network, spikes, probes, progress)
+
+    @abstractmethod
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse what this backend cannot run, all of it in one error.
+
+        Raises
+        ------
+        UnsupportedNetworkError
+        """
+
+    @abstractmethod
+    def _run(
+        self,
+        network: ChipNetwork,
+        spikes: np.ndarray,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
+    ) -> ChipRun:
+        """Run what has been checked."""
 
 
 def every(network: ChipNetwork, variable: str) -> tuple[tuple[str, str], ...]:

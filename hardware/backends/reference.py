@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +18,9 @@ from hardware.backends.backend import (
     Availability,
     Backend,
     ChipRun,
+    Probe,
     Progress,
     Timing,
-    check_request,
     check_timing,
     count_operations,
     lag,
@@ -58,18 +57,17 @@ class Reference(Backend):
         """Always: it needs numpy only."""
         return Availability("available", f"numpy {np.__version__}")
 
-    def run(
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse loops that are too short for the chip's own time."""
+        check_timing(network, self.timing)
+
+    def _run(
         self,
         network: ChipNetwork,
         spikes: np.ndarray,
-        *,
-        probes: Iterable[tuple[str, str]] = (),
-        progress: Progress | None = None,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
     ) -> ChipRun:
-        """See `Backend.run`."""
-        probes = tuple(probes)
-        check_request(network, spikes, probes)
-        check_timing(network, self.timing)
         started = time.perf_counter()
         wanted = {*probes, *((p.name, "spikes") for p in network.populations)}
         samples = []

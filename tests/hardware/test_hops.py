@@ -27,7 +27,10 @@ class Other(Backend):
     def is_available(self):
         return Availability("available", "for this test")
 
-    def run(self, network, spikes, *, probes=(), progress=None):
+    def check(self, network):
+        pass
+
+    def _run(self, network, spikes, probes, progress):
         network = self.change(network)
         if self.forgets:
             return Reference().run(network, spikes, probes=probes)

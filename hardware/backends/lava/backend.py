@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,9 +32,9 @@ from hardware.backends.backend import (
     Availability,
     Backend,
     ChipRun,
+    Probe,
     Progress,
     Timing,
-    check_request,
     count_operations,
     every,
     read_out,
@@ -47,7 +47,7 @@ from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.registers import INPUT_SHIFT
 from hardware.chip.storage import save_network
-from hardware.errors import BackendRunError, BackendUnavailableError
+from hardware.errors import BackendRunError
 
 LAVA_VERSION = "0.10.0"
 LAVA_PYTHON = (3, 10)
@@ -109,34 +109,29 @@ class LavaBackend(Backend):
             return Availability("not installed", reason)
         return Availability("available", f"lava-nc {found} on the CPU")
 
-    def run(
-        self,
-        network: ChipNetwork,
-        spikes: np.ndarray,
-        *,
-        probes: Iterable[tuple[str, str]] = (),
-        progress: Progress | None = None,
-    ) -> ChipRun:
-        """Run every sample from a fresh state.
-
-        See `Backend.run`. Traces of spikes are uint8, of graded messages int64, of states int32 or
-        int64, in floating point float64.
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse what Lava cannot express.
 
         Raises
         ------
         UnsupportedNetworkError
             When a way back through the network is too long for its delay, a port would be
             connected twice, or a population has no floating-point model.
-        BackendUnavailableError
-        BackendRunError
-            When Lava fails, crashes or exceeds the time limit, with its own traceback.
+        """
+        check_expressible(network, self.precision)
+
+    def _run(
+        self,
+        network: ChipNetwork,
+        spikes: np.ndarray,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
+    ) -> ChipRun:
+        """Traces of spikes are uint8, of graded messages int64, of states int32 or int64, in
+        floating point float64. A run that fails, crashes or is too late raises `BackendRunError`
+        with Lava's own traceback.
         """
         started = time.monotonic()
-        probes = tuple(probes)
-        check_request(network, spikes, probes)
-        check_expressible(network, self.precision)
-        if not (availability := self.is_available()):
-            raise BackendUnavailableError(availability.reason)
         recordings = tuple(dict.fromkeys((*spoken(network), *probes)))
         with exchange_folder() as folder:
             write_request(folder, network, spikes, recordings, self.timing, self.precision)

@@ -51,6 +51,9 @@ class BoardAvailability(Availability):
     next_step: str = ""
     host: Host | None = None
 
+    def __str__(self) -> str:
+        return f"no Loihi 2: {self.state}: {self.reason}\nnext: {self.next_step}"
+
 
 def loihi_availability(request: BoardRequest | None = None) -> BoardAvailability:
     """Which of the three states this machine is in. Never raises."""

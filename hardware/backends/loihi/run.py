@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ import numpy as np
 from hardware.backends.backend import (
     Backend,
     ChipRun,
+    Probe,
     Progress,
     check_request,
     count_operations,
@@ -49,7 +50,7 @@ from hardware.backends.loihi.probes import (
     derived,
     energy_per_sample_mj,
 )
-from hardware.backends.loihi.stock import is_held_image
+from hardware.backends.loihi.stock import is_held_image, refusals
 from hardware.backends.loihi.worker import RESULT, spikes_file
 from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.registers import BIAS_MANTISSA_MAX
@@ -121,19 +122,18 @@ class LoihiBackend(Backend):
         """Which of the three states this machine is in."""
         return loihi_availability(self.request)
 
-    def run(
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse what Lava's models for the chip cannot do, by layer."""
+        _refuse(refusals(network))
+
+    def _run(
         self,
         network: ChipNetwork,
         spikes: np.ndarray,
-        *,
-        probes: Iterable[tuple[str, str]] = (),
-        progress: Progress | None = None,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
     ) -> ChipRun:
-        """Run every sample from a fresh state.
-
-        See `Backend.run`. Spikes of every layer can be probed, states cannot.
-        """
-        probes = tuple(probes)
+        """Spikes of every layer can be probed, states cannot."""
         if states := [f"{name}.{variable}" for name, variable in probes if variable != "spikes"]:
             raise UnsupportedNetworkError(
                 f"a board gives the spikes of layers, not {', '.join(states)}; probe states on "
@@ -148,6 +148,14 @@ class LoihiBackend(Backend):
             progress=progress,
         )
         return result.run
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise UnsupportedNetworkError(
+            "a Loihi 2 with Lava's own models cannot run this network; use the simulator, or "
+            "another network:\n  " + "\n  ".join(problems)
+        )
 
 
 def run_on_board(
@@ -195,17 +203,10 @@ def run_on_board(
         measure=measure,
         long_run_steps=long_run_steps,
     )
-    if problems := [*plan.refused, *_image_problems(network, spikes)]:
-        raise UnsupportedNetworkError(
-            "a Loihi 2 with Lava's own models cannot run this network; use the simulator, or "
-            "another network:\n  " + "\n  ".join(problems)
-        )
+    _refuse([*plan.refused, *_image_problems(network, spikes)])
     availability = loihi_availability(request)
     if not availability or availability.host is None:
-        raise BackendUnavailableError(
-            f"no Loihi 2: {availability.state}: {availability.reason}\nnext: "
-            f"{availability.next_step}"
-        )
+        raise BackendUnavailableError(str(availability))
     host = availability.host
     raw, result = _one_run(network, spikes, plan, 0, host, timeout_s)
     if progress:

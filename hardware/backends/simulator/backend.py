@@ -21,9 +21,9 @@ from hardware.backends.backend import (
     Availability,
     Backend,
     ChipRun,
+    Probe,
     Progress,
     Timing,
-    check_request,
     check_timing,
 )
 from hardware.backends.reference import Walk
@@ -70,18 +70,17 @@ class Simulator(Backend):
         """Always: it needs numpy and numba only."""
         return Availability("available", f"numba {numba.__version__}")
 
-    def run(
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse loops that are too short for the chip's own time."""
+        check_timing(network, self.timing)
+
+    def _run(
         self,
         network: ChipNetwork,
         spikes: np.ndarray,
-        *,
-        probes: Iterable[tuple[str, str]] = (),
-        progress: Progress | None = None,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
     ) -> ChipRun:
-        """See `Backend.run`."""
-        probes = tuple(probes)
-        check_request(network, spikes, probes)
-        check_timing(network, self.timing)
         started = time.perf_counter()
         plan = plan_for(network, self.timing)
         size = self.batch or max(1, CHUNK_BYTES // plan.sample_bytes(spikes.shape[1]))

@@ -14,7 +14,7 @@ precision (TF32) is switched off. Neurons are updated in int64. On a processor w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,9 @@ from hardware.backends.backend import (
     Availability,
     Backend,
     ChipRun,
+    Probe,
     Progress,
     Timing,
-    check_request,
     check_timing,
     lag,
     multiplies,
@@ -37,12 +37,11 @@ from hardware.chip.populations import Population
 from hardware.chip.registers import CONV_SUM_BITS
 from hardware.chip.synapses import Conv, Dense, Sparse, Synapse, Weighted
 from hardware.chip.synaptic_input import conv_output_size
-from hardware.errors import BackendUnavailableError, UnsupportedNetworkError
+from hardware.errors import UnsupportedNetworkError
 
 if TYPE_CHECKING:
     import torch
 
-Probe = tuple[str, str]
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 
 
@@ -85,21 +84,18 @@ class TorchSimulator(Backend):
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
-    def run(
+    def check(self, network: ChipNetwork) -> None:
+        """Refuse loops that are too short for the chip's own time, and models without a step."""
+        check_timing(network, self.timing)
+        check_models(network)
+
+    def _run(
         self,
         network: ChipNetwork,
         spikes: np.ndarray,
-        *,
-        probes: Iterable[Probe] = (),
-        progress: Progress | None = None,
+        probes: tuple[Probe, ...],
+        progress: Progress | None,
     ) -> ChipRun:
-        """See `Backend.run`."""
-        probes = tuple(probes)
-        check_request(network, spikes, probes)
-        check_timing(network, self.timing)
-        check_models(network)
-        if not (available := self.is_available()):
-            raise BackendUnavailableError(available.reason)
         import torch
 
         started = time.perf_counter()
