@@ -12,7 +12,6 @@ torch.Size([2, 128])
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from torch import nn
 
 from snn.errors import ModelError
-from snn.files import replacing
+from snn.saved import write_saved
 
 SIZES = (32, 64, 128, 256)
 MULTIPLES = (1, 2, 4, 8, 8, 8, 8)
@@ -123,10 +122,7 @@ def save_encoder(path: Path, encoder: Encoder, *, about: Mapping[str, str | int 
         "about": dict(about),
         "weights": {k: v.detach().cpu().clone() for k, v in encoder.state_dict().items()},
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(saved, file)
-        file.flush()
-        os.fsync(file.fileno())
+    write_saved(path, saved)
 
 
 def load_encoder(path: Path) -> tuple[Encoder, About]:

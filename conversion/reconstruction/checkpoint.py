@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import nn
 from conversion.reconstruction.config import ReconstructionConfig
 from conversion.reconstruction.metrics import ReconstructionMetrics
 from snn.errors import TrainingError
-from snn.files import replacing
+from snn.saved import check_config, read_saved, write_saved
 
 Parts = dict[str, nn.Module | torch.optim.Optimizer]
 
@@ -39,10 +38,7 @@ def save_checkpoint(
         "config": asdict(config),
         "history": [row.row() for row in history],
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(saved, file)
-        file.flush()
-        os.fsync(file.fileno())
+    write_saved(path, saved)
 
 
 def restore(path: Path, parts: Parts, config: ReconstructionConfig) -> list[ReconstructionMetrics]:
@@ -54,12 +50,7 @@ def restore(path: Path, parts: Parts, config: ReconstructionConfig) -> list[Reco
         When it is not readable, or belongs to another configuration or network.
     """
     saved = read_checkpoint(path)
-    if saved["config"] != asdict(config):
-        changed = [k for k, v in asdict(config).items() if saved["config"].get(k) != v]
-        raise TrainingError(
-            f"{path}: belongs to a run with another configuration ({', '.join(changed)} differ); "
-            "use another folder"
-        )
+    check_config(path, saved["config"], asdict(config))
     try:
         for name, part in parts.items():
             part.load_state_dict(saved["parts"][name])
@@ -71,18 +62,11 @@ def restore(path: Path, parts: Parts, config: ReconstructionConfig) -> list[Reco
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint as data only; nothing in it is executed.
+    """Read a checkpoint.
 
     Raises
     ------
     TrainingError
         For a missing, truncated or foreign file.
     """
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        missing = {"parts", "config", "history"} - set(saved)
-    except Exception as error:  # torch raises many kinds for files that are not its own
-        raise TrainingError(f"{path}: not a readable checkpoint ({error})") from error
-    if missing:
-        raise TrainingError(f"{path}: not a checkpoint of this tool, it lacks {sorted(missing)}")
-    return saved
+    return read_saved(path, {"parts", "config", "history"})

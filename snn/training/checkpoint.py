@@ -1,14 +1,12 @@
 """What is kept of a training, so that it goes on after being killed at any moment.
 
-A checkpoint appears whole or not at all and reaches the disk before it takes its name. It is read
-as data: nothing in it is executed.
+See ``snn.saved`` for how a checkpoint is written and read.
 
 >>> read_checkpoint(Path("run/checkpoint.pt"))["history"][-1]["validation_accuracy"]
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +16,7 @@ import torch
 from torch import nn
 
 from snn.errors import TrainingError
-from snn.files import replacing
+from snn.saved import check_config, read_saved, write_saved
 from snn.training.config import TrainingConfig
 
 STATE = ("history", "best", "best_accuracy")
@@ -38,10 +36,7 @@ def save_checkpoint(
         "config": asdict(config),
         **state,
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(saved, file)
-        file.flush()
-        os.fsync(file.fileno())
+    write_saved(path, saved)
 
 
 def remove_leftovers(path: Path) -> None:
@@ -66,13 +61,7 @@ def restore(
         When it belongs to another configuration or network.
     """
     # An option that came after the checkpoint was written had its default then.
-    started = asdict(TrainingConfig()) | saved["config"]
-    if started != asdict(config):
-        changed = [k for k, v in asdict(config).items() if started[k] != v]
-        raise TrainingError(
-            f"{path}: belongs to a run with another configuration ({', '.join(changed)} differ); "
-            "use another folder"
-        )
+    check_config(path, asdict(TrainingConfig()) | saved["config"], asdict(config))
     try:
         network.load_state_dict(saved["network"])
     except RuntimeError as error:
@@ -82,18 +71,11 @@ def restore(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint as data only; nothing in it is executed.
+    """Read a checkpoint.
 
     Raises
     ------
     TrainingError
         For a missing, truncated or foreign file.
     """
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        missing = {"network", "optimiser", "config", *STATE} - set(saved)
-    except Exception as error:  # torch raises many kinds for files that are not its own
-        raise TrainingError(f"{path}: not a readable checkpoint ({error})") from error
-    if missing:
-        raise TrainingError(f"{path}: not a checkpoint of this tool, it lacks {sorted(missing)}")
-    return saved
+    return read_saved(path, {"network", "optimiser", "config", *STATE})

@@ -242,7 +242,7 @@ def test_checkpoints_of_others_are_refused(tmp_path):
     with pytest.raises(TrainingError, match="another form"):
         trained(tmp_path, dataclasses.replace(CONFIG, epochs=1))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="not a readable checkpoint"):
+    with pytest.raises(TrainingError, match="not readable as saved data"):
         trained(tmp_path)
     torch.save({"network": {}}, path)
     with pytest.raises(TrainingError, match="lacks"):

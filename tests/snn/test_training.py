@@ -109,7 +109,7 @@ def test_rates_that_are_fine_pass():
 def test_foreign_checkpoints_are_refused(split, tmp_path):
     path = tmp_path / "c.pt"
     path.write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="not a readable checkpoint"):
+    with pytest.raises(TrainingError, match="not readable as saved data"):
         train(fresh(), split, split, CONFIG, checkpoint=path)
     torch.save({"weights": torch.zeros(3)}, path)
     with pytest.raises(TrainingError, match="lacks"):

@@ -13,7 +13,6 @@ Steps that are done are skipped when a run goes on; distillation goes on where i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -34,7 +33,7 @@ from hardware.analysis.parity import first_divergence
 from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.simulator.backend import Simulator
 from hardware.chip.storage import save_network
-from snn.files import replacing
+from snn.saved import read_saved, write_saved
 from spikeface.config import ConversionRunConfig
 from spikeface.errors import ConfigError, RunFolderError
 from spikeface.networks.facts import chip_facts
@@ -137,7 +136,7 @@ class Work:
             for _ in range(left):
                 loss = training.epoch()
                 kept = {"source": self.source.digest, "state": training.state_dict()}
-                _write_kept(self.kept_student, kept)
+                write_saved(self.kept_student, kept)
                 self.run.write_metrics(
                     [{"epoch": n, "loss": value} for n, value in enumerate(training.losses)]
                 )
@@ -334,20 +333,9 @@ def _lava(work: Work) -> None:
     )
 
 
-def _write_kept(path: Path, content: dict[str, Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _read_kept(path: Path, digest: str) -> dict[str, Any]:
-    """The state of a distillation, read as data; nothing in the file is executed."""
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        source, state = saved["source"], saved["state"]
-    except Exception as error:  # torch raises many kinds for files that are not its own
-        raise RunFolderError(f"{path}: not a readable distillation ({error})") from error
-    if source != digest:
+    """The state of a distillation."""
+    saved = read_saved(path, {"source", "state"})
+    if saved["source"] != digest:
         raise RunFolderError(f"{path}: was learned from other weights; convert into a new folder")
-    return state
+    return saved["state"]
