@@ -217,8 +217,12 @@ def _fit(report: Mapping[str, Any]) -> Iterator[str]:
     yield from table(head, [*rows, total], title=title, words=3)
     broken = [rule for rule in fit["rules"] if not rule["ok"]]
     for rule in broken:
-        needed = f"{quantity(rule['required'])} of {quantity(rule['available'])} {rule['unit']}"
-        yield f"- violated: {cell(rule['layer'])}: {rule['rule']}, {needed}. {cell(rule['advice'])}"
+        needed = f"{quantity(rule['required'])} {rule['unit']}"
+        limit = f"{quantity(rule['available'])} allowed"
+        yield (
+            f"- violated: {cell(rule['layer'])}: {rule['rule']}, {needed}, {limit}. "
+            f"{cell(rule['advice'])}"
+        )
     yield from ("",) if broken else ("No rule is violated.", "")
     if fit["suggestions"]:
         rows = [
