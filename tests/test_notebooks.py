@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -54,15 +55,22 @@ def test_cells_were_run_in_order(path):
         assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
 
 
+@pytest.fixture
+def short_folder():
+    """For temporary files: the names of Lava's sockets have about 100 characters."""
+    with tempfile.TemporaryDirectory(prefix="nb-") as folder:
+        yield folder
+
+
 @pytest.mark.slow
 @each_notebook
-def test_notebook_runs(path, tmp_path, monkeypatch):
+def test_notebook_runs(path, tmp_path, short_folder, monkeypatch):
     text = path.read_text(encoding="utf-8")
     if any(word in text for word in LAVA_WORDS) and importlib.util.find_spec("lava") is None:
         pytest.skip("Lava is not installed")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", short_folder)
+    monkeypatch.setattr("tempfile.tempdir", short_folder)
     matplotlib.use("Agg", force=True)
     from matplotlib import pyplot
 

@@ -84,7 +84,7 @@ def add_run_commands(commands: Any) -> None:
         "--energy-profile",
         type=Path,
         metavar="FILE.toml",
-        help="prices of your own device, beside Loihi 1 (configs/energy_example.toml)",
+        help="prices of your own device, beside Loihi 1 (configs/energy/example.toml)",
     )
 
     report = add_command(

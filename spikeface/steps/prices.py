@@ -12,9 +12,9 @@
     figure = "0.8 mJ per inference in total"
     source = "our logbook, 2026-03-01"
 
-``configs/energy_example.toml`` has everything that can be said.
+``configs/energy/example.toml`` has everything that can be said.
 
->>> read_prices(Path("configs/energy_example.toml")).profiles[-1].device
+>>> read_prices(Path("configs/energy/example.toml")).profiles[-1].device
 'My accelerator'
 """
 

@@ -178,6 +178,17 @@ main()
 """
 
 
+@needs_lava
+def test_a_folder_that_is_too_long_for_sockets_is_named(random_network, tmp_path, monkeypatch):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    network = random_network(5, input_shape=(6,), layers=(5, 4, 3))
+    with pytest.raises(BackendUnavailableError, match=r"at most 71 bytes.*set TMPDIR"):
+        LavaBackend().run(network, np.zeros((1, 4, 6), int))
+    assert not list(folder.iterdir())
+
+
 class FailingBackend(LavaBackend):
     """Its worker has a process model that raises while others wait for it."""
 

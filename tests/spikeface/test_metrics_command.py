@@ -19,7 +19,7 @@ from spikeface.steps.sections import energy_section, metrics_section
 from spikeface.text.metrics import bars
 from spikeface.text.summary import report_lines
 
-EXAMPLE = Path(__file__).parents[2] / "configs/energy_example.toml"
+EXAMPLE = Path(__file__).parents[2] / "configs/energy/example.toml"
 NIR = Path(__file__).parents[3] / "shared/data/nir/cnn_sinabs.nir"
 
 

@@ -47,13 +47,14 @@ from hardware.chip.network import INPUT, ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.registers import INPUT_SHIFT
 from hardware.chip.storage import save_network
-from hardware.errors import BackendRunError
+from hardware.errors import BackendRunError, BackendUnavailableError
 
 LAVA_VERSION = "0.10.0"
 LAVA_PYTHON = (3, 10)
 FLOATING_STATE = "float64"
 POLL_S = 0.1  # between looks at whether the worker lives
 LOG, LOG_TAIL = "worker.log", 4000
+LONGEST_PARENT = 103 - len("/pymp-12345678/listener-12345678")  # a socket's name has 103 bytes
 
 
 class LavaBackend(Backend):
@@ -195,7 +196,19 @@ def worker_command(module: str, folder: Path) -> list[str]:
 
 @contextmanager
 def exchange_folder() -> Iterator[Path]:
-    """A temporary folder that names this process, removed afterwards."""
+    """A temporary folder that names this process, removed afterwards.
+
+    Raises
+    ------
+    BackendUnavailableError
+        When the names of Lava's sockets beside it would be longer than systems allow.
+    """
+    if len(os.fsencode(parent := tempfile.gettempdir())) > LONGEST_PARENT:
+        raise BackendUnavailableError(
+            f"Lava's sockets need a folder for temporary files whose name has at most "
+            f"{LONGEST_PARENT} bytes; {parent} has {len(os.fsencode(parent))}: set TMPDIR to "
+            "another one"
+        )
     with tempfile.TemporaryDirectory(
         prefix=folder_prefix(os.getpid()), ignore_cleanup_errors=True
     ) as folder:
