@@ -29,6 +29,7 @@ _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 random_networks_module = _load(_BENCHMARKS / "random_networks.py")
 random_batches_module = _load(_BENCHMARKS / "random_batches.py")  # imports the one before
 _load(Path(__file__).with_name("nir_graphs.py"))
+_load(Path(__file__).with_name("fit_layers.py"))
 
 
 @pytest.fixture(scope="session")
