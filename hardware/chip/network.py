@@ -10,26 +10,28 @@ needs a delay.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
+from hardware.chip.graph import (
+    INPUT,
+    READOUTS,
+    Graph,
+    Readout,
+    source_problems,
+    wiring_problems,
+)
 from hardware.chip.populations import Population
-from hardware.chip.registers import NEURONS_MAX, PAYLOAD_BITS_MAX
+from hardware.chip.registers import PAYLOAD_BITS_MAX
 from hardware.chip.synapses import Direct, Synapse
 from hardware.errors import NetworkFormatError
 
-INPUT = "input"
-Readout = Literal["spike_count", "membrane"]
-READOUTS = get_args(Readout)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ChipNetwork:
+class ChipNetwork(Graph[Population, Synapse]):
     """Integers only: what runs on every backend.
 
     Parameters
@@ -66,44 +68,9 @@ class ChipNetwork:
         if problems:
             raise NetworkFormatError("not a valid chip network:\n  " + "\n  ".join(problems))
 
-    def __getitem__(self, name: str) -> Population:
-        return self._by_name[name]
-
-    @cached_property
-    def _by_name(self) -> dict[str, Population]:
-        return {population.name: population for population in self.populations}
-
-    @cached_property
-    def order(self) -> dict[str, int]:
-        """Position of each population, the input at -1."""
-        return {INPUT: -1} | {p.name: i for i, p in enumerate(self.populations)}
-
-    def incoming(self, name: str) -> tuple[Synapse, ...]:
-        """The synapses that lead into a population."""
-        return self._incoming[name]
-
-    @cached_property
-    def _incoming(self) -> dict[str, tuple[Synapse, ...]]:
-        return {
-            p.name: tuple(s for s in self.synapses if s.target == p.name) for p in self.populations
-        }
-
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """Shape of a population or of the ``"input"``."""
-        return self.input_shape if name == INPUT else self[name].shape
-
     def source_shape(self, synapse: Synapse) -> tuple[int, ...]:
         """Shape of what a synapse reads."""
         return self.shape_of(synapse.sources[0])
-
-    @property
-    def output(self) -> Population:
-        """The population that is read out."""
-        return self.populations[-1]
-
-    def is_recurrent(self, synapse: Synapse) -> bool:
-        """Whether a synapse leads back to its own or an earlier population."""
-        return max(self.order[s] for s in synapse.sources) >= self.order[synapse.target]
 
     @cached_property
     def stages(self) -> tuple[tuple[Population, ...], ...]:
@@ -160,16 +127,7 @@ def _graph_problems(network: ChipNetwork) -> list[str]:
         found.append(f"{network.output.name}: a {network.output.KIND} has no membrane to read out")
     if not 0 <= network.input_bits <= PAYLOAD_BITS_MAX:
         found.append(f"input_bits must lie in [0, {PAYLOAD_BITS_MAX}], got {network.input_bits}")
-    if len(network.input_shape) not in (1, 3) or min(network.input_shape, default=0) < 1:
-        found.append(f"input_shape must be (C, H, W) or (F,), got {network.input_shape}")
-    elif math.prod(network.input_shape) > NEURONS_MAX:
-        found.append(f"input_shape {network.input_shape} has more than {NEURONS_MAX} neurons")
-    names = [INPUT, *(p.name for p in network.populations)]
-    found += [f"{name}: the name is taken twice" for name in _repeated(names)]
-    for synapse in network.synapses:
-        unknown = [n for n in (*synapse.sources, synapse.target) if n not in names]
-        if unknown or not synapse.sources or synapse.target == INPUT:
-            found.append(f"synapse {synapse.edge}: known populations are {names}")
+    found += wiring_problems(network)
     if found:
         return found
     for population in network.populations:
@@ -187,12 +145,9 @@ def _synapse_problems(network: ChipNetwork, synapse: Synapse) -> list[str]:
         return [f"a {target.KIND} has the ports {target.PORTS}, not {synapse.port!r}"]
     if synapse.port == "bias" and not isinstance(synapse, Direct):
         return ["only a direct synapse can write a bias"]
-    shapes = {network.shape_of(source) for source in synapse.sources}
-    if len(shapes) > 1:
-        return [f"sources that add up must have one shape, got {sorted(shapes)}"]
-    if found := synapse.problems():
+    if found := source_problems(network, synapse) or synapse.problems():
         return found
-    (shape,) = shapes
+    shape = network.source_shape(synapse)
     produced = synapse.target_shape(shape)
     if produced != target.shape:
         weight = getattr(synapse, "weight", None)
@@ -204,8 +159,3 @@ def _synapse_problems(network: ChipNetwork, synapse: Synapse) -> list[str]:
     if network.is_recurrent(synapse) and synapse.delays[0] < 1:
         return ["it leads back to an earlier population and needs a delay of at least 1 step"]
     return []
-
-
-def _repeated(names: Iterable[str]) -> list[str]:
-    names = list(names)
-    return sorted({name for name in names if names.count(name) > 1})

@@ -18,12 +18,18 @@ from spikeface.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class OnRecordings:
+    """What is trained sees drawn faces or one of the public sets."""
+
+    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(OnRecordings):
     """Everything a run of a spiking network follows from."""
 
     task: Literal["spiking"] = "spiking"
-    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
-    data: DataConfig = field(default_factory=DataConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -31,12 +37,10 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructionRunConfig:
+class ReconstructionRunConfig(OnRecordings):
     """Everything a reconstruction of faces follows from."""
 
     task: Literal["reconstruction"] = "reconstruction"
-    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
-    data: DataConfig = field(default_factory=DataConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
 
@@ -59,12 +63,10 @@ def _published_training() -> TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferRunConfig:
+class TransferRunConfig(OnRecordings):
     """Everything a classifier on images of events follows from."""
 
     task: Literal["transfer"] = "transfer"
-    faces: FaceSetParameters = field(default_factory=FaceSetParameters)
-    data: DataConfig = field(default_factory=DataConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     training: TrainingConfig = field(default_factory=_published_training)

@@ -31,15 +31,13 @@ The executor is `hardware.compiler.floats.run`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from hardware.chip import registers as reg
-from hardware.chip.network import INPUT, READOUTS, Readout
+from hardware.chip.graph import READOUTS, Graph, Readout, source_problems, wiring_problems
 from hardware.chip.synaptic_input import conv_output_size
 from hardware.errors import NetworkFormatError
 
@@ -269,7 +267,7 @@ class FloatSynapse:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FloatNetwork:
+class FloatNetwork(Graph[FloatPopulation, FloatSynapse]):
     """Populations and synapses in floats, and what had to be assumed about them.
 
     Parameters
@@ -304,35 +302,6 @@ class FloatNetwork:
         if problems:
             raise NetworkFormatError("not a valid network:\n  " + "\n  ".join(problems))
 
-    def __getitem__(self, name: str) -> FloatPopulation:
-        return self._by_name[name]
-
-    @cached_property
-    def _by_name(self) -> dict[str, FloatPopulation]:
-        return {population.name: population for population in self.populations}
-
-    @cached_property
-    def order(self) -> dict[str, int]:
-        """Position of each population, the input at -1."""
-        return {INPUT: -1} | {p.name: i for i, p in enumerate(self.populations)}
-
-    @property
-    def output(self) -> FloatPopulation:
-        """The population that is read out."""
-        return self.populations[-1]
-
-    def incoming(self, name: str) -> tuple[FloatSynapse, ...]:
-        """The synapses that lead into a population."""
-        return tuple(s for s in self.synapses if s.target == name)
-
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """Shape of a population or of the ``"input"``."""
-        return self.input_shape if name == INPUT else self[name].shape
-
-    def is_recurrent(self, synapse: FloatSynapse) -> bool:
-        """Whether a synapse leads back to its own or an earlier population."""
-        return max(self.order[s] for s in synapse.sources) >= self.order[synapse.target]
-
     def _synapse_problems(self) -> list[str]:
         found = []
         for synapse in self.synapses:
@@ -343,10 +312,9 @@ class FloatNetwork:
         return found
 
     def _fit(self, synapse: FloatSynapse) -> list[str]:
-        shapes = {self.shape_of(source) for source in synapse.sources}
-        if len(shapes) > 1:
-            return [f"sources that add up must have one shape, got {sorted(shapes)}"]
-        (shape,) = shapes
+        if found := source_problems(self, synapse):
+            return found
+        shape = self.shape_of(synapse.sources[0])
         target = self[synapse.target].shape
         if (produced := synapse.target_shape(shape)) != target:
             return [
@@ -369,21 +337,8 @@ def _graph_problems(network: FloatNetwork) -> list[str]:
     for population in network.populations[:-1]:
         if population.kind == "readout":
             found.append(f"{population.name}: only the last population can be a readout")
-    if not _valid_shape(network.input_shape):
-        found.append(f"input_shape must be (C, H, W) or (F,), got {network.input_shape}")
-    names = [INPUT, *(p.name for p in network.populations)]
-    found += [f"{name}: the name is taken twice" for name in _repeated(names)]
-    for synapse in network.synapses:
-        unknown = [n for n in (*synapse.sources, synapse.target) if n not in names]
-        if unknown or not synapse.sources or synapse.target == INPUT:
-            found.append(f"synapse {synapse.edge}: known populations are {names}")
-    return found
+    return found + wiring_problems(network)
 
 
 def _valid_shape(shape: tuple[int, ...]) -> bool:
     return len(shape) in (1, 3) and min(shape) >= 1 and math.prod(shape) <= reg.NEURONS_MAX
-
-
-def _repeated(names: Iterable[str]) -> list[str]:
-    names = list(names)
-    return sorted({name for name in names if names.count(name) > 1})
