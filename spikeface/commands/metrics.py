@@ -5,12 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from spikeface.commands.networks import (
-    import_options,
-    input_arguments,
-    input_options,
-    network_options,
-)
+from spikeface.commands.networks import input_arguments, network_options, request_of
 from spikeface.commands.options import add_command, show
 
 
@@ -28,13 +23,6 @@ def _metrics(options: argparse.Namespace) -> int:
     from spikeface.networks.metrics import measure
     from spikeface.text.metrics import metrics_lines
 
-    section = measure(
-        options.network,
-        options.input,
-        backend=options.on,
-        network_options=import_options(options),
-        input_options=input_options(options),
-        timeout_s=options.timeout,
-    )
+    section = measure(request_of(options), backend=options.on, timeout_s=options.timeout)
     show(section, metrics_lines(section), options)
     return 0

@@ -83,26 +83,16 @@ def _simulate(options: argparse.Namespace) -> int:
     from spikeface.text.board import board_lines, plan_lines
     from spikeface.text.summary import simulation_lines
 
-    board = board_request(options)
-    imports, inputs = import_options(options), input_options(options)
+    request, board = request_of(options), board_request(options)
     if options.dry_run:
-        plan = plan_on_board(
-            options.network,
-            options.input,
-            board=board,
-            network_options=imports,
-            input_options=inputs,
-        )
+        plan = plan_on_board(request, board=board)
         show(plan, plan_lines(plan), options)
         return FAILED if plan["refused"] else 0
     section = simulate(
-        options.network,
-        options.input,
+        request,
         backend=options.on,
         strict=options.strict,
         save=options.save,
-        network_options=imports,
-        input_options=inputs,
         timeout_s=options.timeout,
         board=board,
     )
@@ -118,12 +108,9 @@ def _parity(options: argparse.Namespace) -> int:
 
     out = options.out or new_run_path(f"parity-{options.network.resolve().stem}")
     section = parity(
-        options.network,
-        options.input,
+        request_of(options),
         out=out,
         backends=("simulator", "lava") if options.on == "both" else (options.on,),
-        network_options=import_options(options),
-        input_options=input_options(options),
         timeout_s=options.timeout,
     )
     lines = [*parity_lines(section), f"{'figures':<34} {out / 'parity.html'}"]
@@ -206,6 +193,13 @@ def import_options(options: argparse.Namespace) -> Any:
         n_layers=options.layers,
         lenient=options.lenient,
     )
+
+
+def request_of(options: argparse.Namespace) -> Any:
+    """What ``network_options`` and ``input_arguments`` were told, as a `Request`."""
+    from spikeface.networks.request import Request
+
+    return Request(options.network, options.input, import_options(options), input_options(options))
 
 
 def input_options(options: argparse.Namespace) -> Any:

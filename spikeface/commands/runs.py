@@ -12,12 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeface.commands.board import LOIHI, add_board_options, board_request
-from spikeface.commands.networks import (
-    import_options,
-    input_arguments,
-    input_options,
-    network_options,
-)
+from spikeface.commands.networks import input_arguments, network_options, request_of
 from spikeface.commands.options import (
     FAILED,
     add_command,
@@ -291,12 +286,9 @@ def _report_network(options: argparse.Namespace) -> int:
     out = options.out or new_run_path(f"report-{options.network.resolve().stem}")
     compared = {None: (), "both": ("simulator", "lava")}.get(options.parity, (options.parity,))
     report = report_network(
-        options.network,
-        options.input,
+        request_of(options),
         out=out,
         compared=compared,
-        network_options=import_options(options),
-        input_options=input_options(options),
         timeout_s=options.timeout,
     )
     show_report(report, options, run=out)
@@ -306,11 +298,9 @@ def _report_network(options: argparse.Namespace) -> int:
 def _refuse_network_options(options: argparse.Namespace) -> None:
     """An option that would be ignored is an error."""
     from spikeface.errors import ConfigError
-    from spikeface.networks.inputs import InputOptions
-    from spikeface.networks.opening import ImportOptions
+    from spikeface.networks.request import Request
 
-    given = import_options(options) != ImportOptions() or input_options(options) != InputOptions()
-    if given or options.parity or options.input != "random":
+    if options.parity or request_of(options) != Request(options.network):
         raise ConfigError(
             f"{options.network}: a folder; options of networks and inputs are for network files"
         )

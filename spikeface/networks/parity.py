@@ -3,7 +3,7 @@
 The result is a folder with ``parity.json``, ``parity.html`` and one figure a hop; the same lines
 go to the terminal.
 
->>> section = parity(Path("network.nir"), "random:0.05", backends=("simulator", "lava"))
+>>> section = parity(Request(Path("network.nir"), "random:0.05"), out=Path("runs/parity"))
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from spikeface.environment import versions
 from spikeface.errors import OutputError
 from spikeface.figures.parity import hop_figure
 from spikeface.figures.style import inline_svg, to_svg
-from spikeface.networks.inputs import InputOptions, load_input
-from spikeface.networks.opening import ImportOptions, open_network
+from spikeface.networks.request import Request
 from spikeface.pages.html import environment
 from spikeface.progress import progress_bar
 from spikeface.runs import write_json, write_text
@@ -40,23 +39,17 @@ TEMPLATE = "parity.html.j2"
 
 
 def parity(
-    path: Path,
-    source: str,
+    request: Request,
     *,
     out: Path,
     backends: Sequence[str] = ("simulator", "lava"),
-    network_options: ImportOptions | None = None,
-    input_options: InputOptions | None = None,
     timeout_s: float = 300,
 ) -> dict[str, Any]:
     """Compare every stage of a network with the one before, on the same input.
 
     Parameters
     ----------
-    path : Path
-        A network file or a run folder, see `spikeface.networks.opening.open_network`.
-    source : str
-        See `spikeface.networks.inputs.load_input`.
+    request : Request
     out : Path
         A new folder.
     backends : sequence of str
@@ -78,7 +71,7 @@ def parity(
         raise OutputError(f"{out}: exists already; choose another --out")
     _create(out)
     try:
-        section = _compare(path, source, backends, network_options, input_options, timeout_s, out)
+        section = _compare(request, backends, timeout_s, out)
     except BaseException:
         _remove_if_empty(out)
         raise
@@ -86,16 +79,9 @@ def parity(
 
 
 def _compare(
-    path: Path,
-    source: str,
-    backends: Sequence[str],
-    network_options: ImportOptions | None,
-    input_options: InputOptions | None,
-    timeout_s: float,
-    out: Path,
+    request: Request, backends: Sequence[str], timeout_s: float, out: Path
 ) -> dict[str, Any]:
-    opened = open_network(path, network_options)
-    spikes = load_input(source, opened.chip, input_options)
+    opened, spikes = request.load()
     engines = [_engine(name, timeout_s) for name in backends]
     n_stages = len(engines) + (3 if opened.floats else 1)
     with progress_bar(n_stages, "stages", "stage") as advance:
@@ -112,9 +98,8 @@ def _compare(
     section = {
         "schema": SCHEMA,
         "tag": "simulated",
-        "name": path.resolve().name,
-        "network": str(path),
-        "input": source,
+        "name": request.network.resolve().name,
+        **request.as_dict(),
         "command_line": shlex.join(["spikeface", *sys.argv[1:]]),
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": {k: v for k, v in versions().items() if v},

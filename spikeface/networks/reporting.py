@@ -3,7 +3,7 @@
     report.json  report.html  report.md  figures/    what came out
     environment.json  parity/                        where; hop by hop, with `compared`
 
->>> report_network(Path("network.nir"), "random:0.05", out=Path("runs/report-network"))
+>>> report_network(Request(Path("network.nir"), "random:0.05"), out=Path("runs/report-network"))
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from snn.events.datasets import file_digest
 from spikeface.environment import environment
 from spikeface.errors import OutputError
 from spikeface.networks.facts import chip_facts
-from spikeface.networks.inputs import InputOptions, load_input
-from spikeface.networks.opening import ImportOptions, OpenedNetwork, open_network
+from spikeface.networks.inputs import RANDOM
+from spikeface.networks.opening import OpenedNetwork
 from spikeface.networks.parity import parity
+from spikeface.networks.request import Request
 from spikeface.pages.network import network_content
 from spikeface.pages.writing import write_content
 from spikeface.progress import progress_bar
@@ -39,23 +40,18 @@ RASTER_VALUES = 1 << 27  # of one sample; larger networks are not drawn
 
 
 def report_network(
-    path: Path,
-    source: str,
+    request: Request,
     *,
     out: Path,
     compared: Sequence[str] = (),
-    network_options: ImportOptions | None = None,
-    input_options: InputOptions | None = None,
     timeout_s: float = 300,
 ) -> dict[str, Any]:
     """Run a network, see whether it fits, what it costs, and write the page.
 
     Parameters
     ----------
-    path : Path
-        A network file, see `spikeface.networks.opening.open_network`.
-    source : str
-        See `spikeface.networks.inputs.load_input`.
+    request : Request
+        Of a network file.
     out : Path
         A new folder.
     compared : sequence of str
@@ -75,16 +71,14 @@ def report_network(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists already; choose another --out")
-    opened = open_network(path, network_options)
-    spikes = load_input(source, opened.chip, input_options)
+    opened, spikes = request.load()
     with progress_bar(len(spikes), "integer simulator", "sample") as advance:
         seen = observe(opened.chip, spikes, progress=advance)
-    seed = input_options.seed if input_options else None
     report = {
         "schema": SCHEMA,
         "task": "network",
-        "name": path.stem,
-        "network": _network_section(path, source, seed, opened, spikes, seen.run),
+        "name": request.network.stem,
+        "network": _network_section(request, opened, spikes, seen.run),
         "chip": chip_facts(opened.chip, seen.n_steps),
         "spikes": activity_section(opened.chip, seen.run, seen.n_steps),
         "metrics": metrics_section(opened.chip, seen),
@@ -100,13 +94,7 @@ def report_network(
     run = _new_folder(out)
     if compared:
         report["hops"] = parity(
-            path,
-            source,
-            out=out / "parity",
-            backends=compared,
-            network_options=network_options,
-            input_options=input_options,
-            timeout_s=timeout_s,
+            request, out=out / "parity", backends=compared, timeout_s=timeout_s
         )["hops"]
     write_json(run.path / "environment.json", environment())
     write_json(run.report, report)
@@ -118,16 +106,11 @@ def report_network(
 
 
 def _network_section(
-    path: Path,
-    source: str,
-    seed: int | None,
-    opened: OpenedNetwork,
-    spikes: np.ndarray,
-    run: ChipRun,
+    request: Request, opened: OpenedNetwork, spikes: np.ndarray, run: ChipRun
 ) -> dict[str, Any]:
     """What was opened and what it was shown."""
-    network = opened.chip
-    random = source.partition(":")[0] == "random" and not Path(source).exists()
+    path, source, network = request.network, request.source, opened.chip
+    random = source.partition(":")[0] == RANDOM and not Path(source).exists()
     assumptions = list(opened.assumptions)
     if not network.metadata.get("dt_us"):
         assumptions.append(
@@ -142,7 +125,7 @@ def _network_section(
         "assumptions": assumptions,
         "input": source,
         "random": random,
-        "seed": (seed or 0) if random else None,
+        "seed": (request.input_options.seed or 0) if random else None,
         "input_shape": list(network.input_shape),
         "input_share_active": float(np.count_nonzero(spikes) / spikes.size),
         "samples": len(spikes),

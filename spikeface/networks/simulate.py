@@ -1,6 +1,6 @@
 """``spikeface simulate``: any network on any input, what every layer did, and what it answered.
 
->>> section = simulate(Path("network.net"), "random:0.05", backend="simulator")
+>>> section = simulate(Request(Path("network.net"), "random:0.05"), backend="simulator")
 """
 
 from __future__ import annotations
@@ -19,20 +19,16 @@ from hardware.backends.simulator.backend import Simulator
 from snn.files import replacing
 from spikeface.errors import ConfigError, OutputError
 from spikeface.networks.board import board_plan, measure
-from spikeface.networks.inputs import InputOptions, load_input
-from spikeface.networks.opening import ImportOptions, open_network
+from spikeface.networks.request import Request
 from spikeface.progress import progress_bar
 
 
 def simulate(
-    path: Path,
-    source: str,
+    request: Request,
     *,
     backend: str = "simulator",
     strict: bool = False,
     save: Path | None = None,
-    network_options: ImportOptions | None = None,
-    input_options: InputOptions | None = None,
     timeout_s: float = 300,
     board: BoardRequest | None = None,
 ) -> dict[str, Any]:
@@ -40,10 +36,7 @@ def simulate(
 
     Parameters
     ----------
-    path : Path
-        A network file or a run folder, see `spikeface.networks.opening.open_network`.
-    source : str
-        See `spikeface.networks.inputs.load_input`.
+    request : Request
     backend : {"simulator", "reference", "lava", "loihi"}
         On a board the section has one more, ``loihi``: what was measured and how it compares.
     strict : bool
@@ -70,9 +63,8 @@ def simulate(
         raise ConfigError("--strict: Lava does not look; run it on the simulator, which is equal")
     if strict and backend == "loihi":
         raise ConfigError("--strict: a board does not look; run it on the simulator first")
-    opened = open_network(path, network_options)
+    opened, spikes = request.load()
     network = opened.chip
-    spikes = load_input(source, network, input_options)
     probes = every(network, "spikes") if save else ()
     on_board: dict[str, Any] = {}
     if backend == "loihi":
@@ -89,9 +81,7 @@ def simulate(
     return {
         "tag": "simulated",
         "per": "sample",
-        "network": str(path),
-        "input": source,
-        "seed": input_options.seed if input_options else None,
+        **request.as_dict(),
         "assumptions": list(opened.assumptions),
         "backend": run.backend,
         "samples": len(spikes),
@@ -103,22 +93,15 @@ def simulate(
         "readout": network.readout,
         "output": run.output.tolist(),
         "answers": run.prediction.tolist(),
-    } | on_board
+        **on_board,
+    }
 
 
-def plan_on_board(
-    path: Path,
-    source: str,
-    *,
-    board: BoardRequest | None = None,
-    network_options: ImportOptions | None = None,
-    input_options: InputOptions | None = None,
-) -> dict[str, Any]:
+def plan_on_board(request: Request, *, board: BoardRequest | None = None) -> dict[str, Any]:
     """What `simulate` would do on a board, without one: see `board_plan`."""
-    network = open_network(path, network_options).chip
-    spikes = load_input(source, network, input_options)
-    plan = board_plan(network, n_samples=len(spikes), n_steps=spikes.shape[1], request=board)
-    return {"network": str(path), "input": source} | plan
+    opened, spikes = request.load()
+    plan = board_plan(opened.chip, n_samples=len(spikes), n_steps=spikes.shape[1], request=board)
+    return request.as_dict() | plan
 
 
 def _backend(name: str, strict: bool, timeout_s: float) -> Backend:
