@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from snn.files import replacing
 from spikeface.environment import environment
 from spikeface.errors import ConfigError, RunFolderError
+from spikeface.outputs import is_free, write_json, write_text, writing
 
 SCHEMA = "spikeface.report/1"
 MEMBRANE = "membrane"  # in samples.npz: the answer of a network that is read by its membrane
@@ -68,7 +68,7 @@ class RunFolder:
                 )
             return run
         try:
-            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            if not is_free(run.path):
                 raise RunFolderError(
                     f"{path}: exists already; choose another --out, "
                     "or go on with an interrupted run with --resume"
@@ -163,36 +163,6 @@ def _is_same(path: Path, config_toml: str) -> bool:
         return to_toml(load_run_config(path)) == config_toml
     except ConfigError:
         return False
-
-
-def new_run_path(name: str) -> Path:
-    """The first of ``runs/<name>``, ``runs/<name>-2``, ... that does not exist."""
-    path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """``replacing`` with an error of this package."""
-    try:
-        with replacing(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that appears whole or not at all."""
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that appears whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _now() -> str:

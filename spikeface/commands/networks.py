@@ -103,7 +103,7 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _parity(options: argparse.Namespace) -> int:
     from spikeface.networks.parity import parity
-    from spikeface.runs import new_run_path
+    from spikeface.outputs import new_run_path
     from spikeface.text.summary import parity_lines
 
     out = options.out or new_run_path(f"parity-{options.network.resolve().stem}")

@@ -133,8 +133,8 @@ def _data_assignments(options: argparse.Namespace) -> list[str]:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from spikeface.outputs import new_run_path
     from spikeface.pipelines.demo import demo, demo_config
-    from spikeface.runs import new_run_path
 
     config = demo_config(engine=options.engine, quick=options.quick, assignments=options.set)
     report = demo(options.out or new_run_path("demo"), config, resume=options.resume)
@@ -143,8 +143,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _evtransfer(options: argparse.Namespace) -> int:
+    from spikeface.outputs import new_run_path
     from spikeface.pipelines.evtransfer import evtransfer
-    from spikeface.runs import new_run_path
     from spikeface.text.summary import pipeline_lines
 
     report = evtransfer(
@@ -281,7 +281,7 @@ def _report_run(options: argparse.Namespace) -> int:
 
 def _report_network(options: argparse.Namespace) -> int:
     from spikeface.networks.reporting import report_network
-    from spikeface.runs import new_run_path
+    from spikeface.outputs import new_run_path
 
     out = options.out or new_run_path(f"report-{options.network.resolve().stem}")
     compared = {None: (), "both": ("simulator", "lava")}.get(options.parity, (options.parity,))

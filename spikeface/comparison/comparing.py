@@ -21,10 +21,9 @@ from spikeface.comparison.picture import pareto
 from spikeface.comparison.points import points_of
 from spikeface.comparison.reading import reading
 from spikeface.comparison.tables import NOTES, markdown, table_rows, what_was_tested
-from spikeface.errors import OutputError
 from spikeface.figures.style import to_svg
+from spikeface.outputs import new_folder, refuse_used, write_json, write_text, writing
 from spikeface.pages.comparison import comparison_page
-from spikeface.runs import write_json, write_text, writing
 
 SCHEMA = "spikeface.comparison/1"
 DPI = 160
@@ -56,8 +55,7 @@ def compare(paths: Sequence[Path], out: Path, *, mark: bool = False) -> dict[str
     OutputError
         When the folder holds something or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists already; choose another --out")
+    refuse_used(out)
     unique = list(dict.fromkeys(path.resolve() for path in paths))
     points = [point for path in unique for point in points_of(path)]
     groups = with_one_test(grouped(points), mark=mark)
@@ -76,10 +74,7 @@ def compare(paths: Sequence[Path], out: Path, *, mark: bool = False) -> dict[str
         "reading": sentences,
         "notes": list(NOTES),
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
+    new_folder(out)
     with writing(out / "comparison.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

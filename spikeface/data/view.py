@@ -19,7 +19,7 @@ from snn.events.recording import Recording
 from spikeface.errors import ConfigError, OutputError
 from spikeface.figures.spikes import OFF, ON, polarity_image
 from spikeface.figures.style import PAPER, styled
-from spikeface.runs import writing
+from spikeface.outputs import writing
 from spikeface.text.numbers import compact
 
 STRIP_PICTURES = 6

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, styled
-from spikeface.runs import writing
+from spikeface.outputs import writing
 
 CELL = 128  # pixels to which small images are enlarged
 GAP = 4

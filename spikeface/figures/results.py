@@ -30,7 +30,7 @@ from spikeface.figures.style import (
     new_figure,
     styled,
 )
-from spikeface.runs import writing
+from spikeface.outputs import writing
 from spikeface.text.accuracy import wilson_interval
 from spikeface.text.numbers import compact, short
 

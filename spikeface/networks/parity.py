@@ -25,13 +25,12 @@ from hardware.backends.lava.backend import LavaBackend
 from hardware.backends.loihi import loihi_availability
 from hardware.backends.simulator.backend import Simulator
 from spikeface.environment import versions
-from spikeface.errors import OutputError
 from spikeface.figures.parity import hop_figure
 from spikeface.figures.style import inline_svg, to_svg
 from spikeface.networks.request import Request
+from spikeface.outputs import new_folder, write_json, write_text
 from spikeface.pages.html import environment
 from spikeface.progress import progress_bar
-from spikeface.runs import write_json, write_text
 from spikeface.text.summary import parity_lines
 
 SCHEMA = "spikeface.parity/1"
@@ -67,9 +66,7 @@ def parity(
     OutputError
         When the folder holds something or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists already; choose another --out")
-    _create(out)
+    new_folder(out)  # before anything long begins
     try:
         section = _compare(request, backends, timeout_s, out)
     except BaseException:
@@ -145,14 +142,6 @@ def _entry(hop: Hop) -> dict[str, Any]:
 
 def _slug(hop: Hop) -> str:
     return f"{hop.expected}-to-{hop.found}".replace(" ", "-")
-
-
-def _create(out: Path) -> None:
-    """The folder, before anything long begins."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _remove_if_empty(out: Path) -> None:

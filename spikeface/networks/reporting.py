@@ -22,16 +22,16 @@ from hardware.backends.simulator.backend import Simulator
 from hardware.chip.network import ChipNetwork
 from snn.events.datasets import file_digest
 from spikeface.environment import environment
-from spikeface.errors import OutputError
 from spikeface.networks.facts import chip_facts
 from spikeface.networks.inputs import RANDOM
 from spikeface.networks.opening import OpenedNetwork
 from spikeface.networks.parity import parity
 from spikeface.networks.request import Request
+from spikeface.outputs import new_folder, refuse_used, write_json
 from spikeface.pages.network import network_content
 from spikeface.pages.writing import write_content
 from spikeface.progress import progress_bar
-from spikeface.runs import SCHEMA, RunFolder, write_json
+from spikeface.runs import SCHEMA, RunFolder
 from spikeface.steps.sections import activity_section, energy_section, metrics_section
 
 FORMATS = {".nir": "NIR", ".h5": "NIR", ".net": "lava-dl .net", ".chip": "integers, .chip"}
@@ -69,8 +69,7 @@ def report_network(
     OutputError
         When the folder holds something or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists already; choose another --out")
+    refuse_used(out)
     opened, spikes = request.load()
     with progress_bar(len(spikes), "integer simulator", "sample") as advance:
         seen = observe(opened.chip, spikes, progress=advance)
@@ -91,7 +90,7 @@ def report_network(
             "layers": [loss.as_dict() for loss in opened.losses],
             "assumptions": list(opened.assumptions),
         }
-    run = _new_folder(out)
+    run = RunFolder(new_folder(out))
     if compared:
         report["hops"] = parity(
             request, out=out / "parity", backends=compared, timeout_s=timeout_s
@@ -157,11 +156,3 @@ def _first_sample(
         return None
     run = Simulator().run(network, spikes[:1], probes=every(network, "spikes"))
     return spikes[0], {name: trace[0] for (name, _), trace in run.traces.items()}
-
-
-def _new_folder(out: Path) -> RunFolder:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
-    return RunFolder(out)

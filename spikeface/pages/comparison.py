@@ -11,10 +11,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from spikeface.errors import OutputError, RunFolderError
+from spikeface.errors import RunFolderError
 from spikeface.figures.style import inline_svg
+from spikeface.outputs import new_folder, refuse_used, write_text
 from spikeface.pages.html import environment
-from spikeface.runs import write_text
 
 TEMPLATE = "comparison.html.j2"
 COMPARISON, PICTURE = "comparison.json", "pareto.svg"
@@ -68,8 +68,8 @@ def write_comparison_page(folder: Path, out: Path | None = None, *, markdown: bo
     from spikeface.comparison.tables import markdown as comparison_markdown
     from spikeface.comparison.tables import what_was_tested
 
-    if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists already; choose another --out")
+    if out:
+        refuse_used(out)
     try:
         result = json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
         svg = (folder / PICTURE).read_text(encoding="utf-8")
@@ -82,11 +82,7 @@ def write_comparison_page(folder: Path, out: Path | None = None, *, markdown: bo
             f"{folder}: not a comparison of this version ({error!r}); make it again with "
             "'spikeface compare'"
         ) from error
-    place = out or folder
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{place}: cannot be written ({error.strerror})") from error
+    place = new_folder(out) if out else folder
     write_text(place / "report.html", page)
     if markdown:
         write_text(place / "report.md", text)

@@ -17,12 +17,13 @@ from hardware.analysis.fit import fit_network
 from hardware.chip.storage import load_network
 from spikeface.errors import RunFolderError
 from spikeface.figures.style import inline_svg
+from spikeface.outputs import new_folder, refuse_used, write_json, write_text
 from spikeface.pages.content import Content, read_json
 from spikeface.pages.conversion import conversion_content
 from spikeface.pages.evtransfer import overview_content, reconstruction_content, transfer_content
 from spikeface.pages.html import environment
 from spikeface.pages.report import spiking_content
-from spikeface.runs import SCHEMA, RunFolder, write_json, write_text
+from spikeface.runs import SCHEMA, RunFolder
 from spikeface.text.headline import headline, parity_chain
 from spikeface.text.markdown import report_markdown
 
@@ -106,18 +107,12 @@ def page_elsewhere(run: RunFolder, out: Path) -> RunFolder:
 
     Raises
     ------
-    RunFolderError
+    OutputError
         When the folder holds something or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunFolderError(f"{out}: exists already; choose another --out")
+    refuse_used(out)
     report, status = run.read_report(), run.read_status()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"{out}: cannot be written ({error.strerror})") from error
-    other = RunFolder(run.path)
-    new = RunFolder(out)
+    other, new = RunFolder(run.path), RunFolder(new_folder(out))
     other.report, other.page, other.figures, other.status = (
         new.report, new.page, new.figures, new.status,
     )  # fmt: skip

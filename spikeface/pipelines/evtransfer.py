@@ -33,8 +33,9 @@ from spikeface.config import (
 )
 from spikeface.errors import ConfigError
 from spikeface.figures.results import save_faces_preview
+from spikeface.outputs import writing
 from spikeface.pages.writing import write_page
-from spikeface.runs import RunFolder, writing
+from spikeface.runs import RunFolder
 from spikeface.steps.images import ImageData, open_images
 
 MODES = ("scratch", "frozen", "finetune")

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeface.errors import RunFolderError
-from spikeface.runs import RunFolder, write_json
+from spikeface.outputs import is_free, write_json
+from spikeface.runs import RunFolder
 from spikeface.sweeps.plan import PlannedRun, check_runs
 from spikeface.sweeps.values import slug
 
@@ -90,7 +91,7 @@ class SweepFolder:
         if resume and (path / PLAN).is_file():
             before = cls.open(path)
             planned, until = before._grown(planned), until or before.until
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        elif not is_free(path):
             raise RunFolderError(
                 f"{path}: exists already; choose another --out, or go on with --resume"
             )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, styled
-from spikeface.runs import writing
+from spikeface.outputs import writing
 from spikeface.sweeps.results import Group
 from spikeface.text.numbers import short
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeface.runs import write_text, writing
+from spikeface.outputs import write_text, writing
 from spikeface.sweeps.folder import SweepFolder
 from spikeface.sweeps.page import summary_page
 from spikeface.sweeps.picture import write_picture

@@ -23,7 +23,8 @@ from spikeface.cli import main
 from spikeface.comparison import compare
 from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, to_toml
 from spikeface.errors import RunFolderError
-from spikeface.runs import RunFolder, write_json
+from spikeface.outputs import write_json
+from spikeface.runs import RunFolder
 from spikeface.steps.conversion import forms
 from spikeface.steps.conversion.forms import (
     batches,

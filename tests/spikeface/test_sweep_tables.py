@@ -7,7 +7,8 @@ import statistics
 import numpy as np
 import pytest
 
-from spikeface.runs import RunFolder, write_json
+from spikeface.outputs import write_json
+from spikeface.runs import RunFolder
 from spikeface.sweeps import SweepFolder, plan, show
 from spikeface.sweeps.results import group_results, read_result
 from spikeface.sweeps.tables import augmentation

@@ -13,7 +13,8 @@ from hardware.chip.network import ChipNetwork
 from hardware.chip.populations import Cuba
 from hardware.chip.storage import save_network
 from hardware.chip.synapses import Conv, Dense
-from spikeface.runs import SCHEMA, RunFolder, write_json
+from spikeface.outputs import write_json
+from spikeface.runs import SCHEMA, RunFolder
 
 HOSTILE = "<script>alert('$x$')</script>"
 CLASSES = ["calm", HOSTILE, "R&D"]
