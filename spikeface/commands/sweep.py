@@ -131,14 +131,14 @@ def _data_assignments(options: argparse.Namespace) -> list[str]:
 
 def _lines(result: dict[str, Any]) -> list[str]:
     """A line a group, then the failed runs and where the tables are."""
-    from spikeface.sweeps.page import spread_text
+    from spikeface.text.numbers import spread
 
     width = max([6, *(len(row["group"]) + 1 for row in result["groups"])])
     lines = [f"{'group':<{width}}{'finished':>10}{'float':>16}{'integer':>16}   simulated"]
     for row in result["groups"]:
         cells = [f"{row['group']:<{width}}{row['finished']:>5} of {row['runs']:<2}"]
         for measure in ("float_accuracy", "integer_accuracy"):
-            cells.append(f"{spread_text(row[f'{measure}_mean'], row[f'{measure}_std']):>16}")
+            cells.append(f"{spread(row[f'{measure}_mean'], row[f'{measure}_std']):>16}")
         lines.append("".join(cells))
     lines += [
         f"failed: {row['name']}: {row['error']}"

@@ -16,6 +16,7 @@ from spikeface.figures.style import BLUE, GREY, INK, MUTED, ORANGE, new_figure, 
 from spikeface.text.numbers import compact, short
 
 LEAST_SPAN = 0.1
+TOUCHING = 1.08, 0.004  # ratio of costs and difference of accuracies of marks that share a label
 KINDS = {"spiking": (BLUE, "o"), "artificial": (ORANGE, "s")}
 
 
@@ -43,6 +44,7 @@ def pareto(groups: Sequence[Group]) -> Figure:
 
 
 def _panel(axes: Axes, shown: Sequence[Group], cost: str) -> None:
+    marks: list[tuple[float, float, str]] = []
     for kind, (colour, mark) in KINDS.items():
         front = []
         for place, group in enumerate(shown):
@@ -57,13 +59,12 @@ def _panel(axes: Axes, shown: Sequence[Group], cost: str) -> None:
             if (std := group.std("accuracy")) is not None:
                 axes.plot([x, x], [y - std, y + std], color=INK, linewidth=1)
             axes.plot([x], [y], mark, color=colour, alpha=0.35 if pale else 1, markersize=7)
-            axes.annotate(
-                str(place + 1), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8
-            )
+            marks.append((x, y, str(place + 1)))
             if not pale:
                 front.append((x, y))
         xs, ys = zip(*sorted(front), strict=True) if front else ((), ())
         axes.plot(xs, ys, color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
+    _number(axes, marks)
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.15)
     left, right = axes.get_xlim()
@@ -76,3 +77,17 @@ def _panel(axes: Axes, shown: Sequence[Group], cost: str) -> None:
     low, high = axes.get_ylim()
     wider = max(0.0, LEAST_SPAN - (high - low)) / 2  # so that a point of difference looks small
     axes.set_ylim(low - wider, high + wider)
+
+
+def _number(axes: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
+    """Write the numbers of groups beside their marks, those of marks that touch as one."""
+    labels: list[tuple[float, float, str]] = []
+    for x, y, number in marks:
+        for place, (known_x, known_y, text) in enumerate(labels):
+            if max(x / known_x, known_x / x) < TOUCHING[0] and abs(y - known_y) < TOUCHING[1]:
+                labels[place] = known_x, known_y, f"{text}, {number}"
+                break
+        else:
+            labels.append((x, y, number))
+    for x, y, text in labels:
+        axes.annotate(text, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spikeface.comparison.groups import Group, dominated_by
-from spikeface.text.numbers import MISSING, compact, percent
+from spikeface.text.numbers import MISSING, compact, spread
+from spikeface.text.tables import table
 
 COUNTS = ("latency_steps", "spikes", "acs", "graded_acs", "macs", "parameters")
 BYTES = ("weight_bytes", "state_bytes")
@@ -72,8 +73,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 def accuracy_text(row: Mapping[str, Any]) -> str:
     """Mean and spread in per cent."""
-    mean, std = row["accuracy_mean"], row["accuracy_std"]
-    return percent(mean) if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}%"
+    return spread(row["accuracy_mean"], row["accuracy_std"])
 
 
 def energy_text(row: Mapping[str, Any]) -> str:
@@ -87,12 +87,10 @@ def energy_text(row: Mapping[str, Any]) -> str:
 
 def markdown(rows: Sequence[Mapping[str, Any]], sentences: Sequence[str], test: str) -> str:
     """``comparison.md``."""
-    lines = ["# Comparison", "", test, "", f"| {' | '.join(HEADERS)} |"]
-    lines.append(f"|{'---|' * len(HEADERS)}")
-    lines += [f"| {' | '.join(cells(row))} |" for row in rows]
+    lines = ["# Comparison", "", test, "", *table(HEADERS, [cells(row) for row in rows])]
     marked = [row for row in rows if row["other_test"]]
-    lines += [f"\nTested otherwise: {row['name']}: {row['other_test']}." for row in marked]
-    lines += ["", *(f"{note}\n" for note in NOTES), "What it shows:", ""]
+    lines += [f"Tested otherwise: {row['name']}: {row['other_test']}.\n" for row in marked]
+    lines += [*(f"{note}\n" for note in NOTES), "What it shows:", ""]
     return "\n".join([*lines, *(f"- {sentence}" for sentence in sentences), ""])
 
 

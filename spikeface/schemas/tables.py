@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spikeface.schemas import report_schema
-from spikeface.text.markdown import table
+from spikeface.text.tables import table
 
 
 def report_tables(schema: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from spikeface.sweeps.results import Group, protocol_of
-from spikeface.text.numbers import MISSING, percent, three_figures, whole
+from spikeface.text.numbers import percent, spread, three_figures, whole
+from spikeface.text.tables import cell, table
 
 HOW = (
     "Means over the finished runs of a group, whose configurations differ in seed and fold alone; "
@@ -40,15 +41,8 @@ def summary_page(groups: Sequence[Group]) -> str:
     )
 
 
-def spread_text(mean: float | None, std: float | None) -> str:
-    """A mean share and its spread in per cent."""
-    if mean is None:
-        return MISSING
-    return percent(mean) if std is None else f"{100 * mean:.1f} ± {100 * std:.1f}%"
-
-
 def _main_table(groups: Sequence[Group]) -> Iterator[str]:
-    yield from _table(
+    yield from table(
         [
             "group",
             "runs",
@@ -63,8 +57,8 @@ def _main_table(groups: Sequence[Group]) -> Iterator[str]:
             [
                 group.name,
                 f"{group.n} of {len(group.results)}",
-                spread_text(group.mean("float_accuracy"), group.std("float_accuracy")),
-                spread_text(group.mean("integer_accuracy"), group.std("integer_accuracy")),
+                spread(group.mean("float_accuracy"), group.std("float_accuracy")),
+                spread(group.mean("integer_accuracy"), group.std("integer_accuracy")),
                 percent(group.mean("same_answers")),
                 whole(group.activity("spikes_per_clip")),
                 whole(group.activity("synaptic_operations_per_clip")),
@@ -77,7 +71,7 @@ def _main_table(groups: Sequence[Group]) -> Iterator[str]:
 
 def _references(groups: Sequence[Group]) -> Iterator[str]:
     names = list(dict.fromkeys(n for g in groups for r in g.finished for n in r.references))
-    yield from _table(
+    yield from table(
         ["group", "chance", *(name.replace("_", " ") for name in names)],
         [
             [group.name, percent(group.chance), *(percent(group.reference(n)) for n in names)]
@@ -91,7 +85,7 @@ def _references(groups: Sequence[Group]) -> Iterator[str]:
 def _by_class(groups: Sequence[Group]) -> Iterator[str]:
     """A table for each list of classes: sets differ in what they show."""
     for classes in dict.fromkeys(group.classes for group in groups if group.n):
-        yield from _table(
+        yield from table(
             ["group", "answers of", *classes],
             [
                 [group.name, group.answers, *map(percent, group.class_accuracies().values())]
@@ -104,7 +98,7 @@ def _by_class(groups: Sequence[Group]) -> Iterator[str]:
 
 def _confusion(group: Group) -> Iterator[str]:
     counts = group.confusion()
-    yield from _table(
+    yield from table(
         ["true \\ predicted", *group.classes],
         [
             [label, *map(str, row)]
@@ -119,7 +113,7 @@ def _errors(groups: Sequence[Group]) -> Iterator[str]:
     failed = [r for group in groups for r in group.results if r.state == "failed"]
     if failed:
         yield from ("## Failed runs", "")
-        yield from (f"- `{result.planned.name}`: {_cell(result.error)}" for result in failed)
+        yield from (f"- `{result.planned.name}`: {cell(result.error)}" for result in failed)
         yield ""
 
 
@@ -131,23 +125,3 @@ def _protocols(groups: Sequence[Group]) -> Iterator[str]:
             f"- {text} ({count} run{'s' if count > 1 else ''})" for text, count in texts.items()
         )
         yield ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Iterator[str]:
-    if not rows:
-        return
-    if title:
-        yield from (f"## {_cell(title)}", "")
-    yield _line(head)
-    yield _line(["---", *["---:"] * (len(head) - 1)])
-    yield from map(_line, rows)
-    yield ""
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(text: str) -> str:
-    """Text that stays within its cell, whatever a class or a run is called."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -20,6 +20,7 @@ from spikeface.text.numbers import (
     three_figures,
     whole,
 )
+from spikeface.text.tables import cell, table
 
 
 def report_markdown(
@@ -52,27 +53,6 @@ def report_markdown(
         *_again(commands, where),
     ]
     return "\n".join(lines)
-
-
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", words: int = 1
-) -> Iterator[str]:
-    """A table with an empty line behind it; after the first `words` columns all are numbers."""
-    if title:
-        yield from (f"## {title}", "")
-    yield _line(head)
-    yield _line(["---"] * words + ["---:"] * (len(head) - words))
-    yield from map(_line, rows)
-    yield ""
-
-
-def cell(text: str) -> str:
-    """Text that stays within its cell, whatever a class or a run is called."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(cell, cells))} |"
 
 
 def _headline(report: Mapping[str, Any]) -> Iterator[str]:

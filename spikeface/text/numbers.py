@@ -16,6 +16,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{value:.{digits}%}" if _known(value) else MISSING
 
 
+def spread(mean: float | None, std: float | None) -> str:
+    """A mean share and its standard deviation, where there is one, as per cent."""
+    return percent(mean) if mean is None or std is None else f"{100 * mean:.1f} ± {100 * std:.1f}%"
+
+
 def share(part: float, whole: float) -> str:
     """What `part` is of `whole`, as per cent; a dash where there is nothing to be part of."""
     return percent(part / whole) if whole else MISSING
