@@ -26,6 +26,7 @@ from hardware.chip.synapses import Conv, Weighted
 from hardware.chip.weights import sign_mode, stored_mode
 
 STATE_BYTES_MAX = 4096  # of one neuron
+STOCK_NEURONS = "stock neuron model"
 LAVA = "lava-nc 0.10.0, bit-accurate CPU models"
 BRIEF = "Intel's Loihi 2 brief, as quoted in later work"
 COMPILER = "output of Intel's compiler in lava-dl's notebooks; cost a synapse is a fit"
@@ -282,7 +283,7 @@ def stock_neurons(network: ChipNetwork) -> Iterator[Rule]:
     for population in network.populations:
         why = _own_program(network, population.name)
         yield Rule(
-            rule="stock neuron model",
+            rule=STOCK_NEURONS,
             layer=population.name,
             required=population.n_neurons if why else 0,
             available=0,

@@ -22,7 +22,7 @@ from spikeface.errors import ConfigError
 
 MEASURES = (
     "accuracy", "latency_steps", "spikes", "acs", "graded_acs", "macs", "parameters",
-    "weight_bytes", "state_bytes",
+    "weight_bytes", "state_bytes", "cores",
 )  # fmt: skip
 
 
@@ -61,6 +61,11 @@ class Group:
         """The sample standard deviation, from two runs on."""
         values = [v for p in self.points if (v := getattr(p, measure)) is not None]
         return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def needs_microcode(self) -> bool:
+        """Whether a chip's stock neurons do not do."""
+        return any(point.needs_microcode for point in self.points)
 
     @property
     def accuracy(self) -> float:

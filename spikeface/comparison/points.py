@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hardware.analysis.energy import FP32_MAC, INT8_MAC, Constant
+from hardware.analysis.fit import fit_network
+from hardware.chip.network import ChipNetwork
 from hardware.chip.storage import load_network
 from hardware.errors import HardwareError
 from snn.errors import SnnError
@@ -56,6 +58,10 @@ class Point:
         Operations per recording: additions, multiplications with a message's few bits, and those of
         two full numbers.
     weight_bytes, state_bytes : int
+    cores : int
+        Of a Loihi 2, estimated.
+    needs_microcode : bool
+        Whether it has neurons that are none of the chip's stock ones.
     energy_nj : tuple of float
         Lowest and highest estimate per recording, dynamic only.
     energy_basis : str
@@ -78,6 +84,8 @@ class Point:
     parameters: int | None = None
     weight_bytes: int | None = None
     state_bytes: int | None = None
+    cores: int | None = None
+    needs_microcode: bool | None = None
     energy_nj: tuple[float, float] | None = None
     energy_basis: str = ""
     source: str = field(default="", compare=False)  # of which a converted network is a form
@@ -168,6 +176,7 @@ def _spiking(run: RunFolder, report: dict[str, Any]) -> Iterator[Point]:
         macs=0.0,
         weight_bytes=facts.get("weight_bytes", sum(row["weights"] for row in spikes["layers"])),
         state_bytes=facts.get("state_bytes"),
+        **_fit(run),
         energy_nj=_loihi(report.get("energy")),
         energy_basis=_loihi_basis(report.get("energy")),
     )
@@ -253,6 +262,7 @@ def _conversion(run: RunFolder, report: dict[str, Any]) -> Iterator[Point]:
                 weight_bytes=report["chip"]["weight_bytes"]
                 + FLOAT_BYTES * chosen["host_parameters"],
                 state_bytes=report["chip"]["state_bytes"],
+                **_fit(run),
                 energy_nj=(
                     row["dynamic_nj_per_image_low"] * images + _host_nj(host_macs),
                     row["dynamic_nj_per_image_high"] * images + _host_nj(host_macs),
@@ -302,14 +312,27 @@ def _by_kind(spikes: Mapping[str, Any]) -> tuple[float, float]:
 
 def _chip(run: RunFolder) -> dict[str, Any]:
     """What the integers beside a report say of memory and latency; nothing where there are none."""
-    if not run.chip.is_file():
+    network = _integers(run)
+    n_steps = network.metadata.get("n_steps") if network else None
+    return chip_facts(network, n_steps) if network and isinstance(n_steps, int) else {}
+
+
+def _fit(run: RunFolder) -> dict[str, Any]:
+    """What they take of a chip."""
+    network = _integers(run)
+    if network is None:
         return {}
+    fit = fit_network(network)
+    return {"cores": fit.cores, "needs_microcode": fit.needs_microcode}
+
+
+def _integers(run: RunFolder) -> ChipNetwork | None:
+    if not run.chip.is_file():
+        return None
     try:
-        network = load_network(run.chip)
+        return load_network(run.chip)
     except HardwareError as error:
         raise RunFolderError(str(error)) from error
-    n_steps = network.metadata.get("n_steps")
-    return chip_facts(network, n_steps) if isinstance(n_steps, int) else {}
 
 
 def _loihi(energy: Mapping[str, Any] | None) -> tuple[float, float] | None:

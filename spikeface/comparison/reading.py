@@ -59,6 +59,13 @@ def _least(groups: Sequence[Group]) -> Iterator[str]:
     if len(fast) > 1:
         least, group = min(fast, key=lambda pair: pair[0])
         yield f"Fewest steps to an answer: {group.name}, {least:g}."
+    placed = [(c, g) for g in groups if (c := g.mean("cores")) is not None]
+    if len(placed) > 1:
+        least = min(cores for cores, _ in placed)
+        fewest = _listed([group.name for cores, group in placed if cores == least])
+        yield f"Fewest cores of a Loihi 2, estimated: {fewest}, {least:g}."
+    if own := [g.name for g in groups if g.needs_microcode]:
+        yield f"Not on the chip's stock neurons: {_listed(own)}."
 
 
 def _energy(groups: Sequence[Group]) -> Iterator[str]:

@@ -24,7 +24,8 @@ NOTES = (
     "(of a converted network: its head on the host). They are not alike and never added up; the "
     "picture shows synaptic operations, which a chip counts whatever a message carries.",
     "Steps: until an answer to one clip is complete on a chip. Bytes: of weights (4 in floats, 1 "
-    "of 8 bits) and of the states that neurons keep. Energy is estimated, dynamic only.",
+    "of 8 bits) and of the states that neurons keep. Cores are those of a Loihi 2, estimated; * "
+    "needs microcode for neurons that Lava has no Process for. Energy is estimated, dynamic only.",
 )
 
 
@@ -42,7 +43,8 @@ def table_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 "accuracy_mean": group.accuracy,
                 "accuracy_std": group.std("accuracy"),
                 "recordings": point.recordings,
-                **{measure: group.mean(measure) for measure in (*COUNTS, *BYTES)},
+                **{measure: group.mean(measure) for measure in (*COUNTS, *BYTES, "cores")},
+                "needs_microcode": group.needs_microcode,
                 "energy_nj_low": low,
                 "energy_nj_high": high,
                 "energy_basis": point.energy_basis,
@@ -56,7 +58,7 @@ def table_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 HEADERS = (
     "network", "runs", "accuracy", "steps", "spikes", "ACs", "graded ACs", "MACs", "parameters",
-    "weights, bytes", "states, bytes", "energy, µJ",
+    "weights, bytes", "states, bytes", "cores", "energy, µJ",
 )  # fmt: skip
 
 
@@ -67,6 +69,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         str(row["runs"]),
         accuracy_text(row),
         *(_count(row[key]) for key in (*COUNTS, *BYTES)),
+        _count(row["cores"]) + ("*" if row["needs_microcode"] else ""),
         energy_text(row),
     ]
 

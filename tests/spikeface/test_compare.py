@@ -3,14 +3,21 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from markupsafe import escape
 
 from hardware.analysis.energy import FP32_MAC, INT8_MAC
+from hardware.analysis.fit import fit_network
+from hardware.chip.network import INPUT, ChipNetwork
+from hardware.chip.populations import Cuba
+from hardware.chip.storage import save_network
+from hardware.chip.synapses import Dense
 from spikeface.cli import main
 from spikeface.comparison import compare
 from spikeface.comparison.groups import dominated_by, grouped, with_one_test
 from spikeface.comparison.points import points_of
+from spikeface.comparison.tables import HEADERS, cells
 from spikeface.errors import ConfigError, RunFolderError
 
 CLASSES = ["anger", "happy"]
@@ -113,6 +120,28 @@ def test_seeds_become_a_mean_and_a_spread(runs, tmp_path):
     assert (other["acs"], other["graded_acs"]) == (5000, 4000)
     floats = rows["Spiking-FER, fused, floats (s0)"]
     assert floats["weight_bytes"] == 2000 and floats["acs"] is None and floats["spikes"] == 40
+
+
+@pytest.mark.parametrize(("reset", "starred"), [("zero", ""), ("subtract", "*")])
+def test_cores_are_those_of_the_integers(runs, tmp_path, reset, starred):
+    network = ChipNetwork(
+        input_shape=(8,),
+        populations=(
+            Cuba(name="hidden", shape=(40_000,), du=4096, dv=400, vth=300, reset=reset),
+            Cuba(name="out", shape=(2,), du=4096, dv=400, vth=300),
+        ),
+        synapses=(
+            Dense(sources=(INPUT,), target="hidden", weight=np.full((40_000, 8), 2, np.int32)),
+            Dense(sources=("hidden",), target="out", weight=np.full((2, 40_000), 2, np.int32)),
+        ),
+    )
+    save_network(network, runs[3] / "network.chip")
+    result = compare(runs, tmp_path / "out")
+    row = {row["name"]: row for row in result["rows"]}["Spiking-FER, fused, integers (poor)"]
+    assert row["cores"] == fit_network(network).cores > 2
+    assert cells(row)[HEADERS.index("cores")] == f"{row['cores']:g}{starred}"
+    named = [text for text in result["reading"] if "stock neurons" in text]
+    assert [row["name"] in text for text in named] == [True] * len(starred)
 
 
 def test_a_conversion_is_charged_for_all_images_of_a_recording(runs, tmp_path):

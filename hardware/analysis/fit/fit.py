@@ -29,7 +29,7 @@ from hardware.analysis.fit.loihi2 import (
 )
 from hardware.analysis.fit.shapes import NetworkShape, shapes_of
 from hardware.analysis.fit.suggestions import Suggestion, suggest
-from hardware.analysis.rules import Rule, check_rules
+from hardware.analysis.rules import STOCK_NEURONS, Rule, check_rules
 from hardware.chip.network import INPUT, ChipNetwork
 
 CHIP = "Loihi 2"
@@ -109,6 +109,11 @@ class Fit:
     def violations(self) -> tuple[Rule, ...]:
         """The rules that are broken."""
         return tuple(rule for rule in self.rules if not rule.ok)
+
+    @property
+    def needs_microcode(self) -> bool:
+        """Whether some neurons are none that Lava has a Process for."""
+        return any(rule.rule == STOCK_NEURONS for rule in self.violations)
 
     def as_dict(self) -> dict[str, Any]:
         """The section ``fit`` of a report."""

@@ -120,6 +120,7 @@ def comparison():
         "name": "rate <b>", "kind": "spiking", "runs": 1, "accuracy_mean": 0.5,
         "accuracy_std": None, "recordings": 8, "latency_steps": 4, "spikes": 10.0, "acs": 20.0,
         "graded_acs": None, "macs": None, "parameters": 30, "weight_bytes": 30, "state_bytes": 60,
+        "cores": None, "needs_microcode": False,
         "energy_nj_low": 1.0, "energy_nj_high": 2.0, "energy_basis": "Loihi 1", "dominated": False,
         "other_test": None, "members": "rate",
     }  # fmt: skip
