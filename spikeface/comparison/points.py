@@ -30,6 +30,7 @@ from spikeface.text.conversion import form_name
 FLOAT_BYTES = 4
 SEEDLESS = (("training", "seed"), ("data", "root"), ("data", "cache"), ("conversion", "run"))
 LOIHI = "Loihi 1"
+ARTIFICIAL_FORMS = {"ann_float32": (32, FP32_MAC), "ann_int8": (8, INT8_MAC)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,65 +211,85 @@ def _transfer(run: RunFolder, report: dict[str, Any]) -> Iterator[Point]:
 
 def _conversion(run: RunFolder, report: dict[str, Any]) -> Iterator[Point]:
     """A converted classifier: the artificial one in 32 and 8 bits, and its integers."""
-    chosen, name = report["conversion"], _transfer_name(report)
-    images = chosen["images_per_recording"]
-    clips = max(images - chosen["window"] + 1, 1)
-    host_macs = chosen["host_macs_per_clip"] * clips
-    macs = chosen["encoder_macs_per_image"] * images + host_macs
-    parameters = chosen["encoder_parameters"] + chosen["host_parameters"]
-    shared = {
-        "run": run.path.resolve().name,
-        "seed": report["training"].get("seed"),
-        "source": chosen["source"]["run"],
-    }
+    chosen = report["conversion"]
     source = RunFolder(Path(chosen["source"]["run"]))
     own = settings_of(source) if source.config.is_file() else json.dumps(report["transfer"])
     for row in (*report["floats"]["rows"], *report.get("integers", {"rows": []})["rows"]):
         scored = row["per_recording"]
         about = {
-            **shared,
+            "run": run.path.resolve().name,
+            "seed": report["training"].get("seed"),
+            "source": chosen["source"]["run"],
             "accuracy": scored["value"],
             "recordings": scored["n"],
             "test": test_of(report, scored["n"]),
         }
-        if row["form"] in ("ann_float32", "ann_int8"):
-            bits, constant = (32, FP32_MAC) if row["form"] == "ann_float32" else (8, INT8_MAC)
-            yield Point(
-                **about,
-                label=f"{name}, {bits} bits",
-                kind="artificial",
-                settings=own,
-                spikes=0.0,
-                acs=0.0,
-                graded_acs=0.0,
-                macs=macs,
-                parameters=parameters,
-                weight_bytes=bits // 8 * parameters,
-                state_bytes=0,
-                **_arithmetic(macs, constant),
-            )
+        if row["form"] in ARTIFICIAL_FORMS:
+            yield _before_conversion(row, report, own, about)
         elif row["form"] == "spiking_integer":
-            yield Point(
-                **about,
-                label=f"{name}, {form_name(row, chosen['code'], _detail(chosen))}",
-                kind="spiking",
-                settings=own + settings_of(run),
-                latency_steps=report["chip"]["depth"] + row["steps"],
-                spikes=row["messages_per_image"] * images,
-                acs=row["acs_per_image"] * images,
-                graded_acs=row["graded_acs_per_image"] * images,
-                macs=host_macs,
-                parameters=chosen["parameters"] + chosen["host_parameters"],
-                weight_bytes=report["chip"]["weight_bytes"]
-                + FLOAT_BYTES * chosen["host_parameters"],
-                state_bytes=report["chip"]["state_bytes"],
-                **_fit(run),
-                energy_nj=(
-                    row["dynamic_nj_per_image_low"] * images + _host_nj(host_macs),
-                    row["dynamic_nj_per_image_high"] * images + _host_nj(host_macs),
-                ),
-                energy_basis=_loihi_basis(report["energy"]) + "; head on the host: 45 nm floats",
-            )
+            yield _converted(row, report, run, own, about)
+
+
+def _before_conversion(
+    row: Mapping[str, Any], report: Mapping[str, Any], own: str, about: Mapping[str, Any]
+) -> Point:
+    """The artificial network that was converted, in 32 or in 8 bits."""
+    chosen = report["conversion"]
+    bits, constant = ARTIFICIAL_FORMS[row["form"]]
+    parameters = chosen["encoder_parameters"] + chosen["host_parameters"]
+    macs = chosen["encoder_macs_per_image"] * chosen["images_per_recording"] + _host_macs(chosen)
+    return Point(
+        **about,
+        label=f"{_transfer_name(report)}, {bits} bits",
+        kind="artificial",
+        settings=own,
+        spikes=0.0,
+        acs=0.0,
+        graded_acs=0.0,
+        macs=macs,
+        parameters=parameters,
+        weight_bytes=bits // 8 * parameters,
+        state_bytes=0,
+        **_arithmetic(macs, constant),
+    )
+
+
+def _converted(
+    row: Mapping[str, Any],
+    report: Mapping[str, Any],
+    run: RunFolder,
+    own: str,
+    about: Mapping[str, Any],
+) -> Point:
+    """The spiking network in integers, with its head on the host."""
+    chosen, chip = report["conversion"], report["chip"]
+    images, host_macs = chosen["images_per_recording"], _host_macs(chosen)
+    return Point(
+        **about,
+        label=f"{_transfer_name(report)}, {form_name(row, chosen['code'], _detail(chosen))}",
+        kind="spiking",
+        settings=own + settings_of(run),
+        latency_steps=chip["depth"] + row["steps"],
+        spikes=row["messages_per_image"] * images,
+        acs=row["acs_per_image"] * images,
+        graded_acs=row["graded_acs_per_image"] * images,
+        macs=host_macs,
+        parameters=chosen["parameters"] + chosen["host_parameters"],
+        weight_bytes=chip["weight_bytes"] + FLOAT_BYTES * chosen["host_parameters"],
+        state_bytes=chip["state_bytes"],
+        **_fit(run),
+        energy_nj=(
+            row["dynamic_nj_per_image_low"] * images + _host_nj(host_macs),
+            row["dynamic_nj_per_image_high"] * images + _host_nj(host_macs),
+        ),
+        energy_basis=_loihi_basis(report["energy"]) + "; head on the host: 45 nm floats",
+    )
+
+
+def _host_macs(chosen: Mapping[str, Any]) -> float:
+    """Of head and LSTM, per recording."""
+    clips = max(chosen["images_per_recording"] - chosen["window"] + 1, 1)
+    return chosen["host_macs_per_clip"] * clips
 
 
 def settings_of(run: RunFolder) -> str:
