@@ -28,6 +28,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from conversion.activations import QCFS
+from conversion.spiking.neurons import Reset
 from conversion.spiking.rehearsal import rehearsed
 from snn.errors import ModelError, TrainingError
 
@@ -90,6 +91,8 @@ class Distillation:
     steps : sequence of int
         Of a rate code: for how many steps its spikes are rehearsed, batch after batch in turn; it
         needs a student of ``conversion.activations.with_qcfs``. Without, activations are QCFS.
+    reset : {"subtract", "zero"}
+        Of the neurons whose spikes are rehearsed.
 
     Raises
     ------
@@ -105,8 +108,9 @@ class Distillation:
         config: DistilConfig | None = None,
         *,
         steps: Sequence[int] = (),
+        reset: Reset = "subtract",
     ) -> None:
-        self.config, self.steps = config or DistilConfig(), tuple(steps)
+        self.config, self.steps, self.reset = config or DistilConfig(), tuple(steps), reset
         if not len(images):
             raise ModelError("no images to learn from; give at least one")
         if self.steps and not isinstance(student, fx.GraphModule):
@@ -173,7 +177,8 @@ class Distillation:
         """The student's, for the batch of a number."""
         if not (self.steps and isinstance(self.student, fx.GraphModule)):
             return self.student(images).flatten(1)
-        return rehearsed(self.student, images, self.steps[number % len(self.steps)]).flatten(1)
+        steps = self.steps[number % len(self.steps)]
+        return rehearsed(self.student, images, steps, self.reset).flatten(1)
 
     def _set_rate(self, done: float) -> None:
         """The learning rate of a batch, `done` being the share of the epoch behind it."""
@@ -210,18 +215,19 @@ def distil(
     config: DistilConfig | None = None,
     *,
     steps: Sequence[int] = (),
+    reset: Reset = "subtract",
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> tuple[nn.Module, tuple[float, ...]]:
     """A fine-tuned copy of a student, and the mean loss of each epoch.
 
     Parameters
     ----------
-    student, teacher, images, config, steps
+    student, teacher, images, config, steps, reset
         See ``Distillation``; neither network is changed.
     on_epoch : callable, optional
         Is told the number of epochs done and the loss of the last.
     """
-    run = Distillation(copy.deepcopy(student), teacher, images, config, steps=steps)
+    run = Distillation(copy.deepcopy(student), teacher, images, config, steps=steps, reset=reset)
     for number in range(1, run.config.epochs + 1):
         loss = run.epoch()
         if on_epoch:

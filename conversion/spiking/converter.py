@@ -235,6 +235,7 @@ def convert(
             n.weight.numel() + n.bias.numel() for n in folded.nodes if isinstance(n, Weighted)
         ),
         multiplications=network.multiplications,
+        reset=reset,
     )
     return SpikingEncoder(
         code=code,

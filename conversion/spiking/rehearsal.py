@@ -26,7 +26,7 @@ from torch import fx
 
 from conversion.activations import QCFS
 from conversion.spiking.graph import along_channels
-from conversion.spiking.neurons import Rate
+from conversion.spiking.neurons import Rate, Reset
 
 
 class Signal(NamedTuple):
@@ -44,7 +44,9 @@ class Signal(NamedTuple):
     steps: torch.Tensor
 
 
-def rehearsed(student: fx.GraphModule, images: torch.Tensor, steps: int) -> torch.Tensor:
+def rehearsed(
+    student: fx.GraphModule, images: torch.Tensor, steps: int, reset: Reset = "subtract"
+) -> torch.Tensor:
     """The features that a rate code has of still images after some steps.
 
     A LeakyReLU's two sides are two neurons.
@@ -55,19 +57,22 @@ def rehearsed(student: fx.GraphModule, images: torch.Tensor, steps: int) -> torc
         Of ``conversion.activations.with_qcfs``, in evaluation mode.
     images : Tensor of shape (N, *input_shape)
     steps : int
+    reset : {"subtract", "zero"}
+        Of the neurons.
 
     Returns
     -------
     Tensor of shape (N, ...)
     """
-    found: Signal = _Rehearsal(student, steps).run(Signal(images, images.detach()[None]))
+    found: Signal = _Rehearsal(student, steps, reset).run(Signal(images, images.detach()[None]))
     return found.mean
 
 
 class _Rehearsal(fx.Interpreter):
-    def __init__(self, student: fx.GraphModule, steps: int) -> None:
+    def __init__(self, student: fx.GraphModule, steps: int, reset: Reset) -> None:
         super().__init__(student)
         self.steps = steps
+        self.reset = reset
 
     def run_node(self, n: fx.Node) -> Any:
         if n.op in ("placeholder", "output"):
@@ -95,7 +100,8 @@ class _Rehearsal(fx.Interpreter):
 
     def _spikes(self, theta: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """What the spikes of neurons stand for, ``[T, N, ...]``."""
-        neurons = Rate(name="", sources=(), shape=tuple(inputs.shape[2:]), theta=theta)
+        shape = tuple(inputs.shape[2:])
+        neurons = Rate(name="", sources=(), shape=shape, theta=theta, reset=self.reset)
         state, sent = neurons.start(inputs[0]), []
         for step in range(self.steps):
             spikes, state = neurons.step(inputs[step % len(inputs)], state)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conversion.spiking.builder import Change
-from conversion.spiking.neurons import Code
+from conversion.spiking.neurons import Code, Reset
 
 NEEDS: dict[Code, str] = {
     "rate": "resets by subtraction and starts half full: microcode of its own on a Loihi 2, or two "
@@ -16,6 +16,10 @@ NEEDS: dict[Code, str] = {
     "graded": "microcode of its own on a Loihi 2: Lava has no such neuron",
     "sigma_delta": "the stock process lava.proc.sdn.SigmaDelta, for ReLU",
 }
+NEEDS_RESET_TO_ZERO = (
+    "starts half full: microcode of its own on a Loihi 2; Lava's stock LIF, which resets to zero "
+    "as well, starts empty"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,8 @@ class Report:
         Weights and biases of the spiking network.
     multiplications : int
         Multiply-accumulates of the artificial network for one image.
+    reset : {"subtract", "zero"}
+        Of a rate code.
     """
 
     code: Code
@@ -59,6 +65,7 @@ class Report:
     layers: tuple[LayerReport, ...]
     parameters: int
     multiplications: int
+    reset: Reset = "subtract"
 
     @property
     def neurons(self) -> int:
@@ -68,7 +75,7 @@ class Report:
     @property
     def needs(self) -> str:
         """What the code asks of a chip."""
-        return NEEDS[self.code]
+        return NEEDS_RESET_TO_ZERO if self.reset == "zero" else NEEDS[self.code]
 
     def __str__(self) -> str:
         lines = [

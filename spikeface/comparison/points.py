@@ -314,6 +314,8 @@ def _detail(chosen: Mapping[str, Any]) -> str:
     """What tells conversions of one code apart in a name."""
     if chosen["code"] == "graded":
         return f" of {chosen['levels']} levels"
+    if chosen.get("reset") == "zero":
+        return " with resets to zero"
     return f" from {chosen['delta']:.3g}" if chosen["code"] == "sigma_delta" else ""
 
 

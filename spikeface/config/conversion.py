@@ -30,6 +30,9 @@ class ConversionConfig:
     steps : tuple of int
         Of the rate code: for how many steps an image is shown, ascending; the network learns and is
         tested with each.
+    reset : {"subtract", "zero"}
+        Of the rate code's neurons after a spike: ``zero``, as in Lava's LIF, forgets what was above
+        the threshold; what that costs grows with the layers.
     activation : {"auto", "qcfs", "signed", "pair"}
         The form of LeakyReLU, see ``conversion.spiking.convert``. ``auto`` keeps the negative side:
         as signed messages of a graded code, as a second neuron of the others.
@@ -66,6 +69,7 @@ class ConversionConfig:
     code: Literal["rate", "graded", "sigma_delta"] = "graded"
     levels: int = 8
     steps: tuple[int, ...] = (8,)
+    reset: Literal["subtract", "zero"] = "subtract"
     activation: Literal["auto", "qcfs", "signed", "pair"] = "auto"
     per_channel: bool = False
     deltas: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1)
@@ -98,6 +102,8 @@ class ConversionConfig:
                 f"activation = 'signed' is for the graded code: no chip has neurons of code "
                 f"{self.code!r} with negative messages for a slope; use 'pair' or 'qcfs'"
             )
+        if self.reset != "subtract" and self.code != "rate":
+            problems.append(f"reset is for the rate code: code {self.code!r} has no resets")
         if self.distil and self.code == "sigma_delta":
             problems.append(
                 "distil is for the rate and graded codes: a sigma-delta network sends what the "

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,7 +68,7 @@ def _type(part: Mapping[str, Any]) -> str:
     if "const" in part:
         return f'"{part["const"]}"'
     if "enum" in part:
-        return ", ".join(f'"{value}"' for value in part["enum"])
+        return ", ".join(map(json.dumps, part["enum"]))
     if "$ref" in part:
         return part["$ref"].rpartition("/")[2]
     if "anyOf" in part:

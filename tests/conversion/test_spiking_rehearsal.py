@@ -48,7 +48,8 @@ def test_gradients_are_those_of_the_activations(uneven):
         assert found["0.weight"].tolist() == [[-0.75, -0.25], [2.25, 0.75]]
 
 
-def test_is_the_converted_network_in_every_step():
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_is_the_converted_network_in_every_step(reset):
     torch.manual_seed(0)
     encoder = Encoder(size=32, width=2).train()
     with torch.no_grad():
@@ -57,12 +58,12 @@ def test_is_the_converted_network_in_every_step():
     images = torch.randint(-255, 256, (6, 3, 32, 32)).double() / 255
     student = with_qcfs(encoder.eval().double(), 8, calibration=images, signed=True)
     spiking = convert(
-        student, images, code="rate", steps=6, activation="pair", input_bits=8, input_scale=1 / 255
+        student, images, code="rate", steps=6, activation="pair", reset=reset, input_scale=1 / 255
     )
     expected = spiking.run(images)
     assert (expected[-1] > 0).any()
     for steps in (1, 3, 6):
-        torch.testing.assert_close(rehearsed(student, images, steps), expected[steps - 1])
+        torch.testing.assert_close(rehearsed(student, images, steps, reset), expected[steps - 1])
 
 
 def test_branches_that_meet_keep_their_steps():

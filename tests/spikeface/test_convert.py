@@ -360,6 +360,7 @@ def test_lava_says_the_same(folder, tmp_path, capsys, code):
         ("conversion.activation=signed", "no chip has neurons of code 'rate'"),
         ("conversion.levls=3", "did you mean conversion.levels"),
         ("conversion.input_bits=0", "input_bits must lie in [1, 12]"),
+        ("conversion.reset=never", "reset"),
         ("conversion.deltas=[0.1, 0.1]", "deltas must be numbers from 0, ascending"),
         ("conversion.kept=0", "kept must lie in (0, 1]"),
         ("distil.epochs=0", "epochs must be at least 1"),
@@ -374,12 +375,16 @@ def test_values_out_of_range_are_refused(folder, tmp_path, capsys, assignment, m
     assert not (tmp_path / "x").exists()
 
 
-def test_distilling_a_sigma_delta_network_is_refused(folder, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [("distil=true", "there is nothing to learn"), ("reset=zero", "reset is for the rate code")],
+)
+def test_what_a_sigma_delta_network_lacks_is_refused(folder, tmp_path, capsys, assignment, message):
     code, _, err = call(
         capsys, "convert", folder / "single", "--out", tmp_path / "x", "--code", "sigma-delta",
-        "--set", "conversion.distil=true",
+        "--set", f"conversion.{assignment}",
     )  # fmt: skip
-    assert code == 2 and "there is nothing to learn" in err
+    assert code == 2 and message in err
 
 
 def test_other_runs_are_refused_in_one_sentence(folder, rate, tmp_path, capsys):

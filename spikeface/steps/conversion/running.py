@@ -126,6 +126,7 @@ class Work:
             images,
             self.config.distil,
             steps=chosen.steps if chosen.code == "rate" else (),
+            reset=chosen.reset,
         )
         if self.kept_student.is_file():
             training.load_state_dict(_read_kept(self.kept_student, self.source.digest))
@@ -168,6 +169,7 @@ class Work:
             calibration=self.calibration if chosen.code == "sigma_delta" else None,
             per_channel=chosen.per_channel,
             activation=chosen.form,
+            reset=chosen.reset,
             delta=delta,
             input_bits=self.input_code.bits,
             input_scale=self.input_code.scale,

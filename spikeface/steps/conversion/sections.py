@@ -144,6 +144,7 @@ def conversion_section(
         "code": chosen.code,
         "levels": chosen.levels,
         "steps": list(chosen.tested_steps),
+        "reset": chosen.reset if chosen.code == "rate" else None,
         "activation": chosen.form,
         "per_channel": chosen.per_channel,
         "covered": covered,
