@@ -30,12 +30,12 @@ def pareto(groups: Sequence[Group]) -> Figure:
     figure = new_figure(6.6 + 0.19 * len(shown))
     above, below = figure.subplots(2, 1)
     for axes, cost, label in (
-        (above, "operations", "operations a recording: synaptic, or multiply-accumulates"),
+        (above, "operations", "synaptic operations, or MACs, a recording"),
         (below, "energy", "estimated dynamic energy a recording, µJ"),
     ):
         _panel(axes, shown, cost)
         axes.set(xlabel=label, ylabel="test accuracy")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y")
     above.set_title("circles: spiking, squares: artificial; pale: dominated", color=MUTED, size=9)
     lines = [f"{place + 1}  {short(group.name, 60)}" for place, group in enumerate(shown)]

@@ -37,7 +37,7 @@ def form_bars(rows: Sequence[dict[str, Any]], *, chance: float) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2)
     axes.set_xticks([0, 0.5, 1])
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("test accuracy by recording")
     return figure
 
@@ -58,7 +58,7 @@ def embedding_over_steps(rows: Sequence[dict[str, Any]]) -> Figure:
     above.axhline(artificial["per_recording"]["value"], color=GREY, linestyle=(0, (4, 2)))
     above.set_title("dashed: the artificial network", fontsize=9, color=MUTED)
     above.set_ylabel("accuracy by recording")
-    above.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    above.yaxis.set_major_formatter(PercentFormatter(1))
     above.legend(loc="best")
     below.set(xlabel="steps", ylabel="cosine similarity")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

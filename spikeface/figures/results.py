@@ -67,7 +67,7 @@ def accuracy_bars(rows: Sequence[tuple[str, float, int | None]], *, chance: floa
     axes.invert_yaxis()
     axes.set_xlim(0, 1.16)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("test accuracy")
     return figure
 
@@ -139,7 +139,7 @@ def learning_curve(
             axes.axvline(best_epoch, color=GREY, linewidth=1)
         above.set_title(f"selected: epoch {best_epoch}", fontsize=9, color=MUTED)
     above.set_ylim(0, 1)
-    above.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    above.yaxis.set_major_formatter(PercentFormatter(1))
     above.set_ylabel("accuracy")
     above.legend(loc="best")
     below.plot(epochs, [row["loss"] for row in metrics], color=INK, marker=dot, markersize=3.5)

@@ -67,7 +67,7 @@ def accuracy_dots(groups: Sequence[Group]) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.set_xlim(0, 1.02)
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(f"test accuracy, {' or '.join(kinds)} network")
     return figure
 
