@@ -79,14 +79,15 @@ def block_length(n_steps: int) -> int:
     return min(max(length, SHORTEST_BLOCK), LONGEST_BLOCK)
 
 
+# What the next two do depends on a type, so numba takes it from their overloads: these are names.
 def from_bits(value: Any) -> Any:
     """A float32 from a float32 or from the bits of a bfloat16."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError("compiled code only: see the overload")
 
 
 def to_bits(value: Any, like: Any) -> Any:
     """A float32 in the form of `like`: itself, or rounded to the nearest bfloat16."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError("compiled code only: see the overload")
 
 
 # numba compares the argument lists of these two with those of the lambdas: no annotations.

@@ -18,7 +18,7 @@ from hardware.errors import ArithmeticFaultError, UnsupportedNetworkError
 
 
 def _load(path):
-    """A module by its path, from then on imported by its name: neither folder is a package."""
+    """A module by its path, from then on imported by its name: `benchmarks` is no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -28,8 +28,6 @@ def _load(path):
 _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 random_networks_module = _load(_BENCHMARKS / "random_networks.py")
 random_batches_module = _load(_BENCHMARKS / "random_batches.py")  # imports the one before
-_load(Path(__file__).with_name("nir_graphs.py"))
-_load(Path(__file__).with_name("fit_layers.py"))
 
 
 @pytest.fixture(scope="session")

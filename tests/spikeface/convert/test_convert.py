@@ -1,30 +1,24 @@
-"""Conversion runs from end to end on a tiny set, in every code, and what is refused."""
+"""Conversions from end to end on a tiny set, in every code."""
 
-import csv
 import json
-import shutil
 from types import SimpleNamespace
 
 import nir
 import numpy as np
 import pytest
 import torch
+from conversions import call, given, report_of, rows_of, work_of
 from torch import nn
 
 from conversion.activations import with_qcfs
 from conversion.clips import WindowClips
-from conversion.distil import Distillation
 from conversion.spiking import convert
 from conversion.spiking.calibrate import covered_share
 from hardware.backends.reference import Reference
 from hardware.chip.storage import load_network
 from snn.training import evaluate
-from spikeface.cli import main
 from spikeface.comparison import compare
 from spikeface.config import CONFIGS, ConversionRunConfig, load_run_config, to_toml
-from spikeface.errors import RunFolderError
-from spikeface.outputs import write_json
-from spikeface.runs import RunFolder
 from spikeface.steps.conversion import forms
 from spikeface.steps.conversion.forms import (
     batches,
@@ -34,105 +28,8 @@ from spikeface.steps.conversion.forms import (
     largest_delta,
     spiking_features,
 )
-from spikeface.steps.conversion.running import Work, convert_run
+from spikeface.steps.conversion.running import Work
 from spikeface.steps.conversion.source import host_multiplications, open_source, stacked
-
-SHARED = """
-[faces]
-sensor_size = [32, 32]
-position_jitter_px = 1.0
-train_subjects = 2
-validation_subjects = 1
-test_subjects = 1
-clips_per_class = 1
-classes = ["anger", "happy", "surprise"]
-[data]
-baselines = false
-[images]
-size = 32
-first = 4
-stride = 2
-[training]
-epochs = 2
-batch_size = 8
-selection = "recording"
-"""
-CLASSIFIER = f"""task = "transfer"
-{SHARED}
-[transfer]
-mode = "scratch"
-width = 2
-head_hidden = 8
-"""
-SMALL = ("conversion.probe_recordings=3", "conversion.calibration_images=12", "distil.epochs=1")
-
-
-def call(capsys, *arguments):
-    """Exit code, stdout and stderr of one command."""
-    capsys.readouterr()
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def given(*assignments):
-    return [word for text in (*SMALL, *assignments) for word in ("--set", text)]
-
-
-def report_of(run):
-    return json.loads((run / "report.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Faces, a classifier on single images and one with an LSTM over two."""
-    folder = tmp_path_factory.mktemp("convert")
-    toml, data = folder / "classifier.toml", folder / "faces.h5"
-    toml.write_text(CLASSIFIER)
-    assert main(["faces", str(data), "--config", str(toml), "--workers", "1"]) == 0
-    given = ["--data", str(data)]
-    lstm = ["transfer.window=2", "transfer.lstm_layers=1", "transfer.lstm_hidden=4"]
-    sets = [word for text in lstm for word in ("--set", text)]
-    assert main(["train", str(toml), *given, "--out", str(folder / "single")]) == 0
-    assert main(["train", str(toml), *given, "--out", str(folder / "lstm"), *sets]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def rate(folder):
-    run = folder / "rate"
-    arguments = ["convert", str(folder / "single"), "--out", str(run), "--code", "rate"]
-    sets = given("conversion.steps=[2, 6]")
-    assert main([*arguments, "--on", "simulator", *sets]) == 0
-    return run
-
-
-@pytest.fixture(scope="module")
-def graded(folder):
-    run = folder / "graded"
-    arguments = ["convert", str(folder / "lstm"), "--out", str(run), "--code", "graded"]
-    assert main([*arguments, "--on", "simulator", *given("conversion.input_bits=5")]) == 0
-    return run
-
-
-@pytest.fixture(scope="module")
-def sigma_delta(folder):
-    run = folder / "sigma_delta"
-    arguments = ["convert", str(folder / "single"), "--out", str(run), "--code", "sigma-delta"]
-    assert main([*arguments, "--on", "simulator", *given("conversion.deltas=[0.05]")]) == 0
-    return run
-
-
-def rows_of(run):
-    report = report_of(run)
-    rows = report["floats"]["rows"] + report["integers"]["rows"]
-    return {(row["form"], row["steps"]): row for row in rows}
-
-
-def work_of(run):
-    config = load_run_config(run / "config.toml")
-    source = open_source(config.conversion.run)
-    return Work(RunFolder.open(run), config, source)
 
 
 def test_every_form_is_in_the_report(rate, graded, sigma_delta):
@@ -283,48 +180,6 @@ def test_the_file_says_what_was_converted(rate):
     assert said["classes"] == ["anger", "happy", "surprise"]
 
 
-def test_a_killed_distillation_goes_on_bit_by_bit(folder, tmp_path, monkeypatch):
-    config = load_run_config(
-        _config(tmp_path, folder),
-        ["distil.epochs=3", "conversion.probe_recordings=0"],
-    )
-    whole = RunFolder.create(tmp_path / "whole", to_toml(config))
-    convert_run(whole, config, backends=())
-    killed = RunFolder.create(tmp_path / "killed", to_toml(config))
-    epoch = Distillation.epoch
-
-    def dies(self):
-        if len(self.losses) == 2:
-            raise KeyboardInterrupt
-        return epoch(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Distillation, "epoch", dies)
-        with pytest.raises(KeyboardInterrupt):
-            convert_run(killed, config, backends=())
-    assert killed.read_status()["convert"]["state"] == "interrupted"
-    convert_run(
-        RunFolder.create(tmp_path / "killed", to_toml(config), resume=True), config, backends=()
-    )
-    one, other = (
-        torch.load(run.path / "distil.pt", weights_only=True)["state"]["student"]
-        for run in (whole, killed)
-    )
-    assert all(torch.equal(one[key], other[key]) for key in one)
-    with (killed.path / "metrics.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 3
-    assert whole.read_report()["floats"] == killed.read_report()["floats"]
-
-
-def _config(tmp_path, folder):
-    path = tmp_path / "graded.toml"
-    path.write_text(
-        'task = "conversion"\n[conversion]\ncode = "graded"\ndistil = true\n'
-        f'run = "{folder / "single"}"\ncalibration_images = 12\n'
-    )
-    return path
-
-
 def test_a_subset_is_said(folder, tmp_path, capsys):
     run = tmp_path / "part"
     code, out, err = call(
@@ -351,89 +206,6 @@ def test_lava_says_the_same(folder, tmp_path, capsys, code):
     parity = report_of(run)["parity"]
     assert parity["equal"] and parity["same_readout"] and parity["values_compared"] > 900
     assert "Does Lava do what the simulator does" in (run / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("assignment", "message"),
-    [
-        ("conversion.steps=[8, 4]", "steps must be whole numbers from 1, ascending"),
-        ("conversion.activation=signed", "no chip has neurons of code 'rate'"),
-        ("conversion.levls=3", "did you mean conversion.levels"),
-        ("conversion.input_bits=0", "input_bits must lie in [1, 12]"),
-        ("conversion.reset=never", "reset"),
-        ("conversion.deltas=[0.1, 0.1]", "deltas must be numbers from 0, ascending"),
-        ("conversion.kept=0", "kept must lie in (0, 1]"),
-        ("distil.epochs=0", "epochs must be at least 1"),
-    ],
-)
-def test_values_out_of_range_are_refused(folder, tmp_path, capsys, assignment, message):
-    code, _, err = call(
-        capsys, "convert", folder / "single", "--out", tmp_path / "x", "--code", "rate", "--set",
-        assignment,
-    )  # fmt: skip
-    assert code in (1, 2) and message in err, err
-    assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize(
-    ("assignment", "message"),
-    [("distil=true", "there is nothing to learn"), ("reset=zero", "reset is for the rate code")],
-)
-def test_what_a_sigma_delta_network_lacks_is_refused(folder, tmp_path, capsys, assignment, message):
-    code, _, err = call(
-        capsys, "convert", folder / "single", "--out", tmp_path / "x", "--code", "sigma-delta",
-        "--set", f"conversion.{assignment}",
-    )  # fmt: skip
-    assert code == 2 and message in err
-
-
-def test_other_runs_are_refused_in_one_sentence(folder, rate, tmp_path, capsys):
-    for run, message in (
-        (rate, "a conversion takes a classifier on an encoder"),
-        (tmp_path, "not a run folder"),
-    ):
-        code, _, err = call(capsys, "convert", run, "--out", tmp_path / "x")
-        assert code in (1, 2) and message in err and len(err.strip().splitlines()) == 1
-    unfinished = tmp_path / "unfinished"
-    unfinished.mkdir()
-    (unfinished / "config.toml").write_text(CLASSIFIER)
-    code, _, err = call(capsys, "convert", unfinished, "--out", tmp_path / "x")
-    assert code == 1 and "its training has not ended" in err
-    code, _, err = call(
-        capsys, "convert", folder / "single", folder / "classifier.toml", "--out", tmp_path / "x"
-    )
-    assert code == 2 and "this needs task = 'conversion'" in err
-
-
-def test_a_conversion_trains_nothing(rate, tmp_path, capsys):
-    for arguments in (
-        ("train", rate / "config.toml", "--out", tmp_path / "x"),
-        ("faces", tmp_path / "f.h5", "--config", rate / "config.toml"),
-    ):
-        code, _, err = call(capsys, *arguments)
-        assert code == 2 and "use 'spikeface convert" in err
-    for command in ("quantise", "run"):
-        code, _, err = call(capsys, command, rate)
-        assert code == 2 and "needs a spiking network" in err
-
-
-def test_changed_data_are_refused_before_a_folder_is_made(folder, tmp_path, capsys):
-    copy = tmp_path / "copy"
-    shutil.copytree(folder / "single", copy)
-    report = report_of(copy)
-    report["data"]["sha256"] = "0" * 64
-    (copy / "report.json").write_text(json.dumps(report))
-    code, _, err = call(capsys, "convert", copy, "--out", tmp_path / "x")
-    assert code == 1 and "is not what" in err and "sha256 differ" in err
-    assert not (tmp_path / "x").exists()
-
-
-def test_changed_weights_are_refused(folder, tmp_path):
-    config = load_run_config(_config(tmp_path, folder), ["conversion.distil=false"])
-    run = RunFolder.create(tmp_path / "run", to_toml(config))
-    write_json(run.report, run.read_report() | {"conversion": {"source": {"sha256": "other"}}})
-    with pytest.raises(RunFolderError, match="has changed since"):
-        convert_run(run, config, backends=())
 
 
 def test_shipped_configurations_read_back_equal(tmp_path):
