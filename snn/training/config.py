@@ -112,7 +112,8 @@ class TrainingConfig:
         Which validation accuracy the best epoch has: that of clips, or that of recordings whose
         clips vote (``snn.training.votes``).
     amp : {"off", "bf16"}
-        ``bf16`` multiplies in bfloat16 where the processor or GPU can; off the grid only.
+        ``bf16`` multiplies in bfloat16 where the processor or GPU can; off the grid only. It saves
+        memory everywhere, time not on every processor: training says so where it does not.
     device : {"cpu", "cuda"}
     threads : int
         Of torch. More than one gains little on a small network, and on a machine with other work

@@ -20,17 +20,13 @@ from snn.models import Network, SpikingNetwork
 from snn.training.checkpoint import read_checkpoint, remove_leftovers, restore, save_checkpoint
 from snn.training.config import TrainingConfig
 from snn.training.data import ClipSource, recording_ids
+from snn.training.device import training_device
 from snn.training.distributed import Team, current_team, share_statistics
 from snn.training.evaluation import evaluate
 from snn.training.loading import Step, epoch_seed, plan, prepared
 from snn.training.metrics import EpochMetrics, EpochTotals
 from snn.training.objective import activity_of, logits_of, loss_share
-from snn.training.optimisers import (
-    learning_rate,
-    make_optimiser,
-    set_learning_rate,
-    training_device,
-)
+from snn.training.optimisers import learning_rate, make_optimiser, set_learning_rate
 from snn.training.preparation import prepare
 from snn.training.votes import first_argmax
 
@@ -71,9 +67,9 @@ def train(
         For a dead network, a loss that is not finite, a checkpoint of another run, or a device
         that is not there.
     """
+    torch.set_num_threads(config.threads)
     team, device = current_team(), training_device(config)
     _check(network, training, validation, config, team)
-    torch.set_num_threads(config.threads)
     network.to(device)
     optimiser = make_optimiser(network, config)
     state = _resume(network, optimiser, config, checkpoint, team)

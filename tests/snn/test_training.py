@@ -24,8 +24,9 @@ from snn.training import (
     read_checkpoint,
     train,
 )
+from snn.training.device import has_bf16
 from snn.training.objective import Activity, loss_share
-from snn.training.optimisers import has_bf16, learning_rate, make_optimiser
+from snn.training.optimisers import learning_rate, make_optimiser
 
 SHAPE = (2, 12, 12)
 CONFIG = TrainingConfig(
@@ -230,7 +231,7 @@ def test_what_is_not_there_is_refused(split, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match="torch finds no GPU"):
         start(device="cuda")
-    monkeypatch.setattr("snn.training.optimisers.has_bf16", lambda device: False)
+    monkeypatch.setattr("snn.training.device.has_bf16", lambda device: False)
     with pytest.raises(TrainingError, match="no bfloat16 arithmetic"):
         start(amp="bf16")
     with pytest.raises(TrainingError, match="changes events, and these clips are frames"):
