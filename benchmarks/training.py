@@ -14,9 +14,10 @@ Whatever is not installed is reported as missing. An environment that has all of
         snntorch==1.0.0 sinabs==3.1.3
 
 Variants take turns in random order in one process; their outputs are compared before. "peer" is a
-library as its documentation says, "tuned" a peer that was given our channels-last memory, "bound"
-what is left of our step without neurons. Memory is that of a fresh process for each variant:
-``peak_mb`` its highest resident size, ``step_mb`` that minus the size before the first step.
+library as its documentation says, "tuned" a peer that was given our channels-last memory or
+bfloat16, "bound" what is left of our step without neurons. Memory is that of a fresh process for
+each variant: ``peak_mb`` its highest resident size, ``step_mb`` that minus the size before the
+first step.
 """
 
 # ruff: noqa: E402 - the number of threads must be set before numpy is loaded

@@ -29,7 +29,7 @@ class Variant:
     name : str
     kind : str
         "ours", "bound" (a part of our step that nobody can leave out), "peer" (as its
-        documentation says) or "tuned" (a peer given our memory order).
+        documentation says) or "tuned" (a peer given our memory order or bfloat16).
     build : callable
         Returns the step: forward, backward, gradients set to None; the step returns the mean
         spike rate of the output. Raises ``ImportError`` when its library is missing.
@@ -157,10 +157,11 @@ def spikingjelly_step(
     *,
     mode: str,
     channels_last: bool,
+    bfloat16: bool = False,
 ) -> Step:
     """A training step of spikingjelly's, layer by layer ("m") or a step at a time ("s").
 
-    Frames are ``[T, N, C, H, W]``; memory is in our order if asked.
+    Frames are ``[T, N, C, H, W]``; memory is in our order, convolutions in bfloat16 if asked.
     """
     from spikingjelly.activation_based import functional
 
@@ -171,6 +172,7 @@ def spikingjelly_step(
 
     def run() -> torch.Tensor:
         functional.reset_net(network)
-        return network(frames) if mode == "m" else torch.stack([network(x) for x in frames])
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return network(frames) if mode == "m" else torch.stack([network(x) for x in frames])
 
     return step_of(network, run, labels)

@@ -83,7 +83,9 @@ def silent(current: torch.Tensor, parameters: object, *, gain: object = None) ->
     return current
 
 
-def spikingjelly(size: int, *, mode: str = "m", channels_last: bool = False) -> Callable[[], Step]:
+def spikingjelly(
+    size: int, *, mode: str = "m", channels_last: bool = False, bfloat16: bool = False
+) -> Callable[[], Step]:
     """spikingjelly's network with our weights, layer by layer ("m") or a step at a time ("s")."""
 
     def build_step() -> Step:
@@ -103,7 +105,9 @@ def spikingjelly(size: int, *, mode: str = "m", channels_last: bool = False) -> 
         functional.set_step_mode(net, mode)
         frames, labels = data(size)
         frames = frames.transpose(0, 1).contiguous()
-        return spikingjelly_step(net, frames, labels, mode=mode, channels_last=channels_last)
+        return spikingjelly_step(
+            net, frames, labels, mode=mode, channels_last=channels_last, bfloat16=bfloat16
+        )
 
     return build_step
 
@@ -145,6 +149,11 @@ def variants(size: int) -> list[Variant]:
             kind="tuned",
             build=spikingjelly(size, channels_last=True),
             same_output=True,
+        ),
+        Variant(
+            name="spikingjelly, multi-step, bfloat16",
+            kind="tuned",
+            build=spikingjelly(size, bfloat16=True),
         ),
         # Its batch normalisation sees one step at a time: other statistics, other spikes.
         Variant(
