@@ -71,11 +71,11 @@ def measure(*, quick: bool) -> dict[str, list[Row]]:
     """Rows of every network by its name."""
     everything = not quick
     tables = {
-        "conv_snn": training_conv.measure(rounds=5 if quick else 15, full=everything),
-        "sew_resnet18_64": training_sew.measure(64, rounds=2 if quick else 9, full=everything),
+        "conv_snn": training_conv.measure(rounds=5 if quick else 11, full=everything),
+        "sew_resnet18_64": training_sew.measure(64, rounds=2 if quick else 5, full=everything),
     }
     if not quick:
-        tables["sew_resnet18_128"] = training_sew.measure(128, rounds=9, full=True)
+        tables["sew_resnet18_128"] = training_sew.measure(128, rounds=5, full=True)
     return tables
 
 

@@ -44,7 +44,7 @@ FEATURES = CHANNELS[-1] * (SIZE // 8) ** 2
 def measure(*, rounds: int, full: bool) -> list[Row]:
     """Rows of ``training_rounds.compare``; in full with tuned peers and peak memory."""
     variants = [v for v in VARIANTS if full or v.kind != "tuned"]
-    rows = compare(variants, rounds=rounds, base=BASE)
+    rows = compare(variants, rounds=rounds, base=BASE, settled=full)
     return with_peaks(rows, Path(__file__)) if full else rows
 
 

@@ -44,9 +44,12 @@ class Variant:
 
 
 def compare(
-    variants: list[Variant], *, rounds: int, base: str, tolerance: float = 0.02
+    variants: list[Variant], *, rounds: int, base: str, settled: bool, tolerance: float = 0.02
 ) -> list[Row]:
     """A row a variant: milliseconds, speed relative to `base`, spike rate of the output.
+
+    `settled` takes a step before each that is timed: training repeats one step, and does not pay
+    for the memory that another variant, whose turn it was, gave back to the system.
 
     ``speed`` is the median of ratios of the same round, ``speed_min`` the ratio of the best times,
     ``cpu_speed`` the median ratio of processor times, which other programs disturb least.
@@ -70,6 +73,8 @@ def compare(
     processor: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name in random.sample(list(steps), len(steps)):
+            if settled:
+                steps[name]()
             started = time.process_time()
             times[name].append(seconds(steps[name], 1))
             processor[name].append(time.process_time() - started)

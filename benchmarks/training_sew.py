@@ -38,7 +38,8 @@ CONFIG = ModelConfig(
 def measure(size: int, *, rounds: int, full: bool) -> list[Row]:
     """Rows of ``training_rounds.compare`` for frames of `size` pixels; see ``training_conv``."""
     chosen = [v for v in variants(size) if full or v.kind != "tuned"]
-    rows = compare(chosen, rounds=rounds, base="spikingjelly, multi-step", tolerance=0.1)
+    base = "spikingjelly, multi-step"
+    rows = compare(chosen, rounds=rounds, base=base, settled=full, tolerance=0.1)
     return with_peaks(rows, Path(__file__), str(size)) if full else rows
 
 
