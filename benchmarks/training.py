@@ -1,6 +1,6 @@
 """A training step, forward and backward, against norse, spikingjelly, snntorch, sinabs and SLAYER.
 
-    .venv/bin/python benchmarks/training.py                tables (about ten minutes)
+    .venv/bin/python benchmarks/training.py                tables (about a quarter of an hour)
     .venv/bin/python benchmarks/training.py --save         also results/training-*.csv
     .venv/bin/python benchmarks/training.py --quick        fewer rounds, no 128 pixels, no memory
     .venv/bin/python benchmarks/training.py --json         one JSON object of the main ratios
