@@ -71,7 +71,7 @@ def measure(*, quick: bool) -> dict[str, list[Row]]:
     """Rows of every network by its name."""
     everything = not quick
     tables = {
-        "conv_snn": training_conv.measure(rounds=5 if quick else 11, full=everything),
+        "conv_snn": training_conv.measure(rounds=3 if quick else 11, full=everything),
         "sew_resnet18_64": training_sew.measure(64, rounds=2 if quick else 5, full=everything),
     }
     if not quick:
