@@ -23,24 +23,22 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def rate(folder):
-    run = folder / "rate"
-    arguments = ["convert", str(folder / "single"), "--out", str(run), "--code", "rate"]
-    sets = given("conversion.steps=[2, 6]")
-    assert main([*arguments, "--on", "simulator", *sets]) == 0
-    return run
+    return converted(folder, "single", "rate", "conversion.steps=[2, 6]")
 
 
 @pytest.fixture(scope="session")
 def graded(folder):
-    run = folder / "graded"
-    arguments = ["convert", str(folder / "lstm"), "--out", str(run), "--code", "graded"]
-    assert main([*arguments, "--on", "simulator", *given("conversion.input_bits=5")]) == 0
-    return run
+    return converted(folder, "lstm", "graded", "conversion.input_bits=5")
 
 
 @pytest.fixture(scope="session")
 def sigma_delta(folder):
-    run = folder / "sigma_delta"
-    arguments = ["convert", str(folder / "single"), "--out", str(run), "--code", "sigma-delta"]
-    assert main([*arguments, "--on", "simulator", *given("conversion.deltas=[0.05]")]) == 0
+    return converted(folder, "single", "sigma-delta", "conversion.deltas=[0.05]")
+
+
+def converted(folder, classifier, code, *assignments):
+    """The run of one conversion, up to the simulator."""
+    run = folder / code.replace("-", "_")
+    arguments = ["convert", str(folder / classifier), "--out", str(run), "--code", code]
+    assert main([*arguments, "--on", "simulator", *given(*assignments)]) == 0
     return run
